@@ -1,0 +1,57 @@
+# The whole interface: make demo | test | check | bench | chaos | docs.  Nothing but Python 3.11+, make and pip is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ONLY ?=
+
+.PHONY: demo test check bench chaos docs lock install clean help
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make demo    start Kafka and ClickHouse here, replay real traffic through the whole loop, show it live
+demo: install
+	$(BIN)/rheostat demo
+
+## make test    every test, on a real broker and the real ClickHouse engine started by the tests
+test: install
+	$(BIN)/python -m pytest -m "not chaos" -q
+
+## make check   ruff, mypy --strict, import arrows
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+## make chaos   kill -9 everything at random, then compare counts exactly
+chaos: install
+	$(BIN)/python -m bench.chaos
+
+## make bench   speed beside its baselines, written to bench/results/latest.json (ONLY=data_lane for one part)
+bench: install
+	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY),)
+
+## make docs    regenerate the reference pages under docs/ from the code
+docs: install
+	$(BIN)/python -m infra.docs
+
+## make lock    compile the exact versions and hashes again
+lock: $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements/main.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.txt
+
+install: $(STAMP)
+
+$(BIN)/uv: requirements/bootstrap.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $(BIN)/uv
+
+$(STAMP): $(BIN)/uv requirements/dev.txt pyproject.toml
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip sync --quiet --require-hashes requirements/bootstrap.txt requirements/dev.txt
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

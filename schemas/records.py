@@ -1,0 +1,136 @@
+"""The messages of the control lane as values; the Avro schemas beside this file are their contract.
+
+`None` means that there is no estimate: never 0.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from schemas.entities import Direction, Entity, Role
+
+AbStatus = Literal["collecting", "decided", "invalid", "stopped"]
+ComparisonVerdict = Literal["better", "worse", "no_difference", "undecided", "no_estimate"]
+AlertKind = Literal[
+    "srm", "error_rate", "latency", "selector_fallback", "budget", "lag", "pipeline"
+]
+Severity = Literal["info", "warning", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCount:
+    """Traffic of one arm."""
+
+    arm: str
+    model_id: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One metric of one arm against the baseline; differences are arm minus baseline."""
+
+    metric: str
+    role: Role
+    direction: Direction
+    arm: str
+    baseline: str
+    n_arm: int
+    n_baseline: int
+    mean_arm: float | None
+    mean_baseline: float | None
+    difference: float | None
+    relative_difference: float | None
+    fixed_p_value: float | None
+    fixed_lower: float | None
+    fixed_upper: float | None
+    anytime_p_value: float | None
+    anytime_lower: float | None
+    anytime_upper: float | None
+    verdict: ComparisonVerdict
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AbVerdict:
+    """What the statistics say of an A/B test at an instant."""
+
+    ab_test_id: str
+    org_id: str
+    capability: str
+    as_of: datetime
+    status: AbStatus
+    winner: str | None
+    decided_at: datetime | None
+    decision: str | None
+    srm_p_value: float | None
+    alpha: float
+    arms: tuple[ArmCount, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model as the selector sees it."""
+
+    model_id: str
+    model_version: str
+    rank: int
+    weight: float
+    eligible: bool
+    score: float | None
+    score_lower: float | None
+    samples: int
+    quality: float | None
+    error_rate: float | None
+    latency_p95_ms: float | None
+    cost_usd_mean: float | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionUpdate:
+    """Which models should serve a capability, ranked, with reasons."""
+
+    selection_id: str
+    org_id: str
+    capability: str
+    issued_at: datetime
+    expires_at: datetime
+    policy_version: int
+    reason: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something an operator or owner should look at."""
+
+    alert_id: str
+    org_id: str
+    raised_at: datetime
+    kind: AlertKind
+    severity: Severity
+    message: str
+    capability: str | None = None
+    model_id: str | None = None
+    ab_test_id: str | None = None
+    value: float | None = None
+    expected: float | None = None
+    p_value: float | None = None
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryFact:
+    """An accepted entity. `version` grows by 1 with each accepted change of its key."""
+
+    version: int
+    author: str
+    accepted_at: datetime
+    command_id: str
+    entity: Entity
+
+
+ControlRecord = AbVerdict | SelectionUpdate | Alert | RegistryFact
