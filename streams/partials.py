@@ -1,7 +1,8 @@
 """Mergeable partials: their columns, how they merge, and their form on the wire.
 
 Wide on the wire (one row a dimension group and pane, the core metrics side by side), tidy
-everywhere else (one row a metric). Merging is associative and commutative; the zero is the empty frame.
+everywhere else (one row a metric). Merging is associative and commutative; the zero is the empty
+frame.
 """
 
 import io

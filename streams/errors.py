@@ -1,0 +1,23 @@
+"""Errors of the data lane.
+
+StreamError
+├── BatchAborted     the transaction was aborted; the batch is read again from the committed offsets
+├── WorkerStopped    something that a restart of the process has to cure
+└── ViewNotLoaded    the registry topic could not be read to its end in time
+"""
+
+
+class StreamError(Exception):
+    """Root of everything this package raises."""
+
+
+class BatchAborted(StreamError):
+    """Nothing of the batch took effect; reading goes on at the committed offsets."""
+
+
+class WorkerStopped(StreamError):
+    """The worker cannot go on in this process; a supervisor should start it again."""
+
+
+class ViewNotLoaded(StreamError):
+    """The registry topic could not be read to its end in time."""
