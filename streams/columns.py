@@ -1,0 +1,127 @@
+"""Decoded records as columns over the bytes they came in; copied only when asked for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+
+PADDING = bytes(32)
+"""More than one decoding step may read beyond the last message before the overrun is noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A numeric column. `present` is None when no value is null; where null, `values` holds 0."""
+
+    values: Floats | Integers
+    present: Mask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A text column: value i is body[start[i] : start[i] + length[i]]; null has length 0.
+
+    Its field, with length and union branch, is body[begin[i] : end[i]]. `present` is None when no
+    value is null.
+    """
+
+    start: Integers
+    length: Integers
+    begin: Integers
+    end: Integers
+    present: Mask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Messages side by side: message i is body[start[i] : end[i]] and raw[i]. `body` is padded."""
+
+    raw: pl.Series
+    body: Bytes
+    start: Integers
+    end: Integers
+
+    def pick(self, at: Integers) -> "Joined":
+        """Only these messages, over the same bytes."""
+        return Joined(self.raw.gather(at), self.body, self.start[at], self.end[at])
+
+
+def join(messages: Sequence[bytes]) -> Joined:
+    """Raises TypeError when a message is None."""
+    body = np.frombuffer(b"".join(messages) + PADDING, np.uint8)
+    length = np.fromiter(map(len, messages), np.int64, len(messages))
+    end = np.cumsum(length)
+    return Joined(pl.Series(messages, dtype=pl.Binary), body, end - length, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records of one writer schema, all columns of one length.
+
+    `body` holds the bytes of all records, padded; record i began at row_start[i] and its bytes are
+    raw[i]. `rows[i]` is the record's place in its RawBatch. `bad` marks records whose bytes do not
+    fit the schema; their columns mean nothing. `text_runs` are groups of text fields that stand
+    next to each other in the bytes. `nested` keeps what does not fit columns, a mapping a record.
+    """
+
+    record: str
+    rows: Integers
+    raw: pl.Series
+    body: Bytes
+    row_start: Integers
+    bad: Mask
+    numbers: Mapping[str, Numbers]
+    texts: Mapping[str, Texts]
+    text_runs: Sequence[Sequence[str]]
+    nested: Sequence[Mapping[str, Any]] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def slices(self, start: Integers, length: Integers, at: Integers | None = None) -> pl.Series:
+        """Pieces of the records' bytes as Binary; `start` is a position in `body`.
+
+        `at`: only these records (start and length have its length then).
+        """
+        raw = self.raw if at is None else self.raw.gather(at)
+        origin = self.row_start if at is None else self.row_start[at]
+        return pl.select(
+            pl.lit(raw).bin.slice(pl.lit(pl.Series(start - origin)), pl.lit(pl.Series(length)))
+        ).to_series()
+
+    def text(self, name: str, at: Integers | None = None) -> pl.Series:
+        """A text column as String, null where absent or not UTF-8. `at`: only these records."""
+        column = self.texts[name]
+        pick = slice(None) if at is None else at
+        values = self.slices(column.start[pick], column.length[pick], at)
+        values = values.cast(pl.String, strict=False)
+        if column.present is None:
+            return values
+        return pl.select(
+            pl.when(pl.lit(pl.Series(column.present[pick]))).then(pl.lit(values))
+        ).to_series()
+
+    def number(self, name: str, at: Integers | None = None) -> pl.Series:
+        """A numeric column, null where absent. `at`: only these records."""
+        column = self.numbers[name]
+        pick = slice(None) if at is None else at
+        values = pl.Series(column.values[pick])
+        if column.present is None:
+            return values
+        return pl.select(
+            pl.when(pl.lit(pl.Series(column.present[pick]))).then(pl.lit(values))
+        ).to_series()
+
+    def frame(self, at: Integers | None = None) -> pl.DataFrame:
+        """Every column, in the fields' order. `at`: only these records."""
+        columns = {name: self.text(name, at) for name in self.texts}
+        columns |= {name: self.number(name, at) for name in self.numbers}
+        return pl.DataFrame(columns)

@@ -1,0 +1,119 @@
+"""The one crossing from messages to columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from schemas.catalog import SchemaCatalog, WriterSchema
+from schemas.reasons import MAX_VALUE_BYTES, Reason
+from schemas.wire import MAGIC
+from streams import avro, avro_rows
+from streams.columns import Integers, Joined, Mask, Numbers, Records, Texts, join
+from streams.types import InvalidRecord, RawBatch
+
+HEADER = np.arange(5)
+ID_WEIGHTS = np.array([1 << 24, 1 << 16, 1 << 8, 1], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Columns by writer schema, and the records that could not be read."""
+
+    records: Sequence[Records]
+    rejects: Sequence[InvalidRecord]
+
+
+def decode(batch: RawBatch, record: str, catalog: SchemaCatalog) -> Decoded:
+    """Every message of the batch, whatever known writer schemas it mixes.
+
+    `record`: what belongs on this topic. Raises RegistryUnavailable when a schema registry has to
+    be asked and does not answer.
+    """
+    rejects: list[InvalidRecord] = []
+    rows, messages = _with_value(batch, rejects)
+    if not len(rows):
+        return Decoded((), rejects)
+    header = messages.body[messages.start[:, None] + HEADER]
+    known: Mask = (header[:, 0] == MAGIC) & (messages.end - messages.start >= len(HEADER))
+    for i in np.flatnonzero(~known):
+        start = messages.raw[int(i)][:8].hex(" ")
+        text = f"the value starts with {start}, not with byte 00 and a schema id"
+        rejects.append(InvalidRecord(int(rows[i]), Reason.NOT_WIRE_FORMAT, text))
+    ids = header[:, 1:] @ ID_WEIGHTS
+    records = []
+    for schema_id in np.unique(ids[known]).tolist():
+        at = np.flatnonzero(known & (ids == schema_id))
+        writer = catalog.by_id(schema_id)
+        wrong = _wrong_schema(schema_id, writer, record)
+        if writer is None or wrong is not None:
+            rejects += [replace(wrong, row=int(r)) for r in rows[at] if wrong is not None]
+            continue
+        part = messages if len(at) == len(rows) else messages.pick(at)
+        records.append(_columns(writer, catalog.newest(record), part, rows[at]))
+    for part_records in records:
+        rejects += _malformed(part_records)
+    return Decoded(records, rejects)
+
+
+def _with_value(batch: RawBatch, rejects: list[InvalidRecord]) -> tuple[Integers, Joined]:
+    """The messages that hold something of a size we take, and their places in the batch."""
+    rows = np.arange(len(batch.values))
+    try:
+        messages = join(batch.values)  # type: ignore[arg-type]  # None raises TypeError
+    except TypeError:
+        messages = join([value or b"" for value in batch.values])
+    length = messages.end - messages.start
+    taken = (length > 0) & (length <= MAX_VALUE_BYTES)
+    if taken.all():
+        return rows, messages
+    for i in np.flatnonzero(~taken).tolist():
+        if length[i]:
+            text = f"the value has {length[i]} bytes; at most {MAX_VALUE_BYTES} are taken"
+            rejects.append(InvalidRecord(i, Reason.OVERSIZED, text))
+        else:
+            text = "the value is null" if batch.values[i] is None else "the value has no bytes"
+            rejects.append(InvalidRecord(i, Reason.EMPTY_VALUE, text))
+    at = np.flatnonzero(taken)
+    return rows[at], messages.pick(at)
+
+
+def _wrong_schema(schema_id: int, writer: WriterSchema | None, record: str) -> InvalidRecord | None:
+    if writer is None:
+        return InvalidRecord(-1, Reason.UNKNOWN_SCHEMA, f"schema id {schema_id} is not known")
+    if writer.record != record:
+        text = f"schema id {schema_id} is {writer.record}; this topic holds {record}"
+        return InvalidRecord(-1, Reason.WRONG_RECORD, text)
+    return None
+
+
+def _columns(
+    writer: WriterSchema, reader: WriterSchema, messages: Joined, rows: Integers
+) -> Records:
+    steps = avro.plan(writer)
+    if steps is None:
+        return avro_rows.decode(writer, reader, messages, rows)
+    return _with_defaults(avro.decode(writer, steps, messages, rows), reader)
+
+
+def _with_defaults(records: Records, reader: WriterSchema) -> Records:
+    """Adds the fields that the writer did not know yet: null, as compatible changes demand."""
+    steps = avro.plan(reader) or ()
+    absent = [s for s in steps if s.name not in records.numbers and s.name not in records.texts]
+    if not absent:
+        return records
+    zeros = np.zeros(len(records), np.int64)
+    nothing = np.zeros(len(records), np.bool_)
+    texts = {s.name: Texts(zeros, zeros, zeros, zeros, nothing) for s in absent if s.kind == "text"}
+    numbers = {s.name: Numbers(zeros, nothing) for s in absent if s.kind != "text"}
+    return replace(
+        records, texts={**records.texts, **texts}, numbers={**records.numbers, **numbers}
+    )
+
+
+def _malformed(records: Records) -> list[InvalidRecord]:
+    text = f"the body is not {records.record}: cut short, with bytes left over, or a wrong branch"
+    return [
+        InvalidRecord(int(row), Reason.MALFORMED_BODY, text)
+        for row in records.rows[records.bad].tolist()
+    ]

@@ -1,0 +1,89 @@
+"""What a call cost: its own figure, else the registry's price valid when it occurred. Exact money.
+
+Prices are kept in integer pico-dollars a token (1 USD per million tokens is 10^6 of them),
+costs in integer nano-dollars, so that sums never round.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from schemas.entities import Model, Price
+from streams.columns import Integers, Mask, Numbers
+
+PICO_PER_USD_PER_MTOK = 1_000_000
+NANO_PER_USD = 1_000_000_000
+PICO_PER_NANO = 1000
+TIME_BITS = 44
+"""Milliseconds since 1970 fit in this until the year 2527."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+ModelKey = tuple[str, str, str]
+"""org_id, model_id, model_version."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """Every price of every model, sorted by (model, valid_from).
+
+    `slot`: a small number for each model that has prices. Row i of `moment` is slot and time in one
+    integer; `rates` holds (input, output, cached input) in pico-dollars a token.
+    """
+
+    slot: Mapping[ModelKey, int]
+    moment: Integers
+    rates: Integers
+
+    def cost_nanos(
+        self, slots: Integers, time_ms: Integers, tokens: tuple[Integers, Integers, Integers]
+    ) -> tuple[Integers, Mask]:
+        """(nano-dollars rounded half up, whether there is a price).
+
+        `slots`: -1 where the model has no prices. `tokens`: (input, output, cached input); cached
+        tokens are a part of the input tokens and charged at their own rate.
+        """
+        if not len(self.moment):
+            return np.zeros(len(slots), np.int64), np.zeros(len(slots), np.bool_)
+        at = np.searchsorted(self.moment, (slots << TIME_BITS) + time_ms, side="right") - 1
+        found: Mask = (at >= 0) & (slots >= 0) & (self.moment[at] >> TIME_BITS == slots)
+        rates = self.rates[at]
+        cached = np.minimum(tokens[2], tokens[0])
+        pico = (tokens[0] - cached) * rates[:, 0] + tokens[1] * rates[:, 1] + cached * rates[:, 2]
+        return np.where(found, (pico + PICO_PER_NANO // 2) // PICO_PER_NANO, 0), found
+
+
+def price_table(models: Iterable[Model]) -> PriceTable:
+    """The prices of registered models."""
+    slot: dict[ModelKey, int] = {}
+    rows: list[tuple[int, tuple[int, int, int]]] = []
+    for model in models:
+        if model.prices:
+            number = slot.setdefault((model.org_id, model.model_id, model.model_version), len(slot))
+            rows += [((number << TIME_BITS) + _ms(p.valid_from), _rates(p)) for p in model.prices]
+    rows.sort()
+    moment = np.array([row[0] for row in rows], np.int64)
+    rates = np.array([row[1] for row in rows], np.int64).reshape(len(rows), 3)
+    return PriceTable(slot, moment, rates)
+
+
+def declared_nanos(cost_usd: Numbers) -> Integers:
+    """The producers' own figures; 0 where absent."""
+    nanos: Integers = np.rint(cost_usd.values * NANO_PER_USD).astype(np.int64)
+    return nanos
+
+
+def _ms(moment: datetime) -> int:
+    return max(0, (moment - _EPOCH) // timedelta(milliseconds=1))
+
+
+def _rates(price: Price) -> tuple[int, int, int]:
+    cached = price.cached_input_usd_per_mtok
+    each = (
+        price.input_usd_per_mtok,
+        price.output_usd_per_mtok,
+        price.input_usd_per_mtok if cached is None else cached,
+    )
+    inputs, outputs, cached_inputs = (round(usd * PICO_PER_USD_PER_MTOK) for usd in each)
+    return inputs, outputs, cached_inputs
