@@ -1,0 +1,195 @@
+"""The only consumer of the hot topics: micro-batches by size and linger, with their offsets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from schemas.topics import Topic
+from streams.errors import WorkerStopped
+from streams.kafka import KafkaConfig
+from streams.telemetry import LAG
+from streams.types import Coordinates, OffsetSpan, RawBatch
+
+COMMITTED_TIMEOUT_S = 30.0
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """What is read and how it is cut into batches. `instance`: the same after a restart."""
+
+    kafka: KafkaConfig
+    topics: Sequence[Topic]
+    group: str
+    instance: str
+    batch_size: int
+    linger_ms: int
+    session_timeout_ms: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBatch:
+    """Messages by topic, and the span of every source partition they came from."""
+
+    raws: tuple[RawBatch, ...]
+    spans: tuple[OffsetSpan, ...]
+    oldest_ms: int
+
+    @property
+    def count(self) -> int:
+        return sum(len(raw.values) for raw in self.raws)
+
+    @property
+    def positions(self) -> list[TopicPartition]:
+        """Where reading goes on behind this batch."""
+        return [TopicPartition(s.topic, s.partition, s.next_offset) for s in self.spans]
+
+
+@dataclass(slots=True)
+class Source:
+    """Reads batches until closed. `rewind` after a batch that did not take effect."""
+
+    config: SourceConfig
+    _consumer: Any = field(init=False)
+    _disturbed: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self._consumer = Consumer(
+            config.kafka.consumer(
+                config.group,
+                # A static member keeps its partitions through a restart: no rebalance, no wait.
+                group_instance_id=config.instance,
+                session_timeout_ms=config.session_timeout_ms,
+                queued_min_messages=max(100_000, 2 * config.batch_size),
+                queued_max_messages_kbytes=64 * 1024,
+                fetch_max_bytes=32 * 1024 * 1024,
+                fetch_message_max_bytes=8 * 1024 * 1024,
+            )
+        )
+        self._consumer.subscribe(
+            [config.kafka.topic(t) for t in config.topics],
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._revoked,
+        )
+
+    def poll(self) -> SourceBatch | None:
+        """The next batch, None when the linger passed without a message.
+
+        When partitions left during the call, the batch is dropped and read again: it may hold
+        messages that now belong to another worker.
+        """
+        self._disturbed = False
+        messages = self._consumer.consume(self.config.batch_size, self.config.linger_ms / 1000)
+        if self._disturbed:
+            self.rewind()
+            return None
+        if any(map(Message.error, messages)):
+            messages = [m for m in messages if not self._is_error(m)]
+        return _batch(messages) if messages else None
+
+    def rewind(self) -> None:
+        """Goes back to the committed offsets of everything assigned."""
+        assigned = self._consumer.assignment()
+        if not assigned:
+            return
+        for at in self._consumer.committed(assigned, timeout=COMMITTED_TIMEOUT_S):
+            if at.error is not None:
+                raise KafkaException(at.error)
+            if at.offset < 0:
+                at.offset = OFFSET_BEGINNING
+            self._consumer.seek(at)
+
+    def group_metadata(self) -> Any:
+        """What a transaction needs to commit this group's offsets, fenced by generation."""
+        return self._consumer.consumer_group_metadata()
+
+    def measure_lag(self, lane: str) -> None:
+        """Updates the lag metric from what the client knows; asks no broker."""
+        for here in self._consumer.position(self._consumer.assignment()):
+            low, high = self._consumer.get_watermark_offsets(here, cached=True)
+            if high >= 0:
+                lag = high - max(here.offset, low, 0)
+                LAG.labels(lane, here.topic, str(here.partition)).set(max(0, lag))
+
+    def close(self) -> None:
+        """Leaves the broker; a static member's partitions wait for its return."""
+        self._consumer.close()
+
+    def _assigned(self, _: Any, partitions: Sequence[TopicPartition]) -> None:
+        log.info("partitions assigned", partitions=_names(partitions))
+
+    def _revoked(self, _: Any, partitions: Sequence[TopicPartition]) -> None:
+        self._disturbed = True
+        log.info("partitions revoked", partitions=_names(partitions))
+
+    def _is_error(self, message: Any) -> bool:
+        error = message.error()
+        if error is None:
+            return False
+        if error.fatal():
+            raise WorkerStopped(f"the consumer cannot go on: {error}")
+        log.warning("consumer error", error=str(error))
+        return True
+
+
+def _names(partitions: Sequence[TopicPartition]) -> list[str]:
+    return [f"{p.topic}[{p.partition}]" for p in partitions]
+
+
+def _batch(messages: list[Any]) -> SourceBatch:
+    names: list[Any] = list(map(Message.topic, messages))
+    partitions = np.fromiter(map(Message.partition, messages), np.int32, len(messages))
+    if names.count(names[0]) == len(names):
+        parts = [_topic_batch(names[0], messages, partitions)]
+    else:
+        topic_of = np.array(names)
+        parts = []
+        for topic in sorted(set(names)):
+            at = np.flatnonzero(topic_of == topic)
+            parts.append(_topic_batch(topic, [messages[i] for i in at.tolist()], partitions[at]))
+    return SourceBatch(
+        raws=tuple(raw for raw, _ in parts),
+        spans=tuple(span for _, spans in parts for span in spans),
+        oldest_ms=min(raw.oldest_ms for raw, _ in parts),
+    )
+
+
+def _topic_batch(
+    topic: str, messages: Sequence[Any], partitions: npt.NDArray[np.int32]
+) -> tuple[RawBatch, list[OffsetSpan]]:
+    """One topic's messages; they keep their order, so a partition's first and last bound it."""
+    found, first = np.unique(partitions, return_index=True)
+    last = len(partitions) - 1 - np.unique(partitions[::-1], return_index=True)[1]
+    ends = list(zip(found.tolist(), first.tolist(), last.tolist(), strict=True))
+    spans = [OffsetSpan(topic, p, messages[a].offset(), messages[b].offset()) for p, a, b in ends]
+    oldest, newest = _time_bounds(messages, ends)
+
+    def locate(i: int) -> Coordinates:
+        m = messages[i]
+        return Coordinates(m.partition(), m.offset(), m.timestamp()[1], m.key())
+
+    values = list(map(Message.value, messages))
+    return RawBatch(topic, values, locate, oldest, newest), spans
+
+
+def _time_bounds(messages: Sequence[Any], ends: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
+    """Bounds of the timestamps. The broker's own grow with the offset: the ends are enough."""
+    edges = [messages[i].timestamp() for _, a, b in ends for i in (a, b)]
+    if any(kind != TIMESTAMP_LOG_APPEND_TIME for kind, _ in edges):
+        edges = list(map(Message.timestamp, messages))
+    times = [moment for _, moment in edges]
+    return min(times), max(times)

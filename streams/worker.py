@@ -1,0 +1,242 @@
+"""The loop of the data lane, and its commit order."""
+
+import ctypes
+import ctypes.util
+import gc
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaException, Producer
+
+from schemas.catalog import SchemaCatalog
+from schemas.errors import RegistryUnavailable
+from schemas.topics import TOPICS, Topic
+from schemas.wire import Codec
+from streams import telemetry
+from streams.emit import Envelope, Outgoing, dead_letter, partials
+from streams.errors import BatchAborted, WorkerStopped
+from streams.price import PriceTable, price_table
+from streams.reduce import Context, Reduced, reduce
+from streams.registry_view import RegistrySnapshot, RegistryView
+from streams.source import Source, SourceBatch, SourceConfig
+
+LANE = "streams"
+HOT_TOPICS = (Topic.INFERENCE_EVENTS, Topic.FEEDBACK_EVENTS, Topic.CASE_RESULTS)
+TRANSACTION_TIMEOUT_MS = 30_000
+REGISTRY_TIMEOUT_S = 60.0
+FAILURES_MAX = 10
+"""Aborted batches in a row before the process gives up and is started afresh."""
+HOUSEKEEPING_S = 1.0
+KEPT_BYTES = 32 * 1024 * 1024
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """A data-lane worker. `source.instance` also names its transactions."""
+
+    source: SourceConfig
+    retention_ms: int
+
+
+@dataclass(slots=True)
+class Worker:
+    """Counts batches exactly once. One thread; `run` returns when `stop` is set."""
+
+    config: WorkerConfig
+    catalog: SchemaCatalog
+    registry: RegistryView
+    health: telemetry.Health
+    _source: Source = field(init=False)
+    _producer: Any = field(init=False)
+    _prices: PriceTable = field(init=False, default_factory=lambda: price_table(()))
+    _priced: RegistrySnapshot | None = field(init=False, default=None)
+    _partitions: int = field(init=False, default=0)
+
+    def run(self, stop: threading.Event) -> None:
+        """Raises WorkerStopped when only a new process can go on."""
+        _keep_memory()
+        self.health.waiting(LANE, "reading the registry")
+        self.registry.wait_loaded(REGISTRY_TIMEOUT_S)
+        self._producer = self._new_producer()
+        self._partitions = self._target_partitions()
+        self._source = Source(self.config.source)
+        self.health.ready(LANE)
+        # Message lists hold millions of objects that are never part of a cycle.
+        gc.freeze()
+        gc.disable()
+        try:
+            self._loop(stop)
+        finally:
+            self._source.close()
+            gc.enable()
+
+    def _loop(self, stop: threading.Event) -> None:
+        failures, next_care = 0, 0.0
+        while not stop.is_set():
+            self.health.beat(LANE)
+            try:
+                batch = self._source.poll()
+                if batch is not None:
+                    self._process(batch)
+                failures = 0
+            except BatchAborted as error:
+                failures += 1
+                telemetry.ABORTS.inc()
+                log.warning("batch aborted, reading it again", error=str(error), failures=failures)
+                if failures >= FAILURES_MAX:
+                    raise WorkerStopped(f"{failures} batches in a row failed: {error}") from error
+                stop.wait(min(5.0, 0.1 * 2**failures))
+                self._recover()
+            if time.monotonic() >= next_care:
+                self._source.measure_lag(LANE)
+                gc.collect()
+                next_care = time.monotonic() + HOUSEKEEPING_S
+
+    def _process(self, batch: SourceBatch) -> None:
+        began = time.perf_counter()
+        try:
+            reduced = reduce(batch.raws, self._context())
+        except RegistryUnavailable as error:
+            raise BatchAborted(str(error)) from error
+        outgoing = self._outgoing(batch, reduced)
+        try:
+            self._commit(batch, outgoing)
+        except KafkaException as error:
+            raise BatchAborted(_explain(error)) from error
+        self._account(batch, reduced, time.perf_counter() - began)
+
+    def _commit(self, batch: SourceBatch, outgoing: list[tuple[str, Outgoing]]) -> None:
+        """One transaction. Until step 4 returns nothing is visible; after it everything is.
+
+        1. Begin.
+        2. Produce partials and dead letters: aborted with the transaction if anything fails.
+        3. Add the source offsets: the transaction now also moves the group, fenced by its
+           generation, so that a worker that lost its partitions cannot commit.
+        4. Commit. A crash before the broker took the decision leaves nothing; the successor of
+           this instance aborts it on start and reads the batch again.
+        """
+        producer = self._producer
+        producer.begin_transaction()
+        for topic, message in outgoing:
+            self._produce(topic, message)
+        producer.send_offsets_to_transaction(batch.positions, self._source.group_metadata(), 30.0)
+        _retrying(lambda: producer.commit_transaction(30.0))
+
+    def _produce(self, topic: str, message: Outgoing) -> None:
+        place = {} if message.partition is None else {"partition": message.partition}
+        while True:
+            try:
+                self._producer.produce(topic, message.value, message.key, **place)
+            except BufferError:
+                # The queue is bounded; delivery reports make room.
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _outgoing(self, batch: SourceBatch, reduced: Reduced) -> list[tuple[str, Outgoing]]:
+        kafka, codec = self.config.source.kafka, Codec(self.catalog)
+        now = datetime.now(UTC)
+        envelope = Envelope(self.config.source.instance, now, batch.spans)
+        counted = partials(reduced.wide, reduced.tidy, envelope, self._partitions, codec)
+        letters = (dead_letter(raw, reject, now, codec) for raw, reject in reduced.rejects)
+        return [
+            *((kafka.topic(Topic.METRIC_PARTIALS), message) for message in counted),
+            *((kafka.topic(Topic.DEAD_LETTERS), message) for message in letters),
+        ]
+
+    def _context(self) -> Context:
+        """The registry may change between batches, never within one."""
+        snapshot = self.registry.snapshot()
+        if snapshot is not self._priced:
+            self._prices = price_table(
+                fact.entity  # type: ignore[misc]  # the models' shelf holds models
+                for fact in snapshot.models.values()
+            )
+            self._priced = snapshot
+        return Context(self.catalog, self._records(), self._prices, self.config.retention_ms)
+
+    def _records(self) -> Mapping[str, str]:
+        source = self.config.source
+        return {source.kafka.topic(t): str(TOPICS[t].record) for t in source.topics}
+
+    def _recover(self) -> None:
+        """Aborts what is open and goes back to what is committed."""
+        try:
+            self._producer.abort_transaction(30.0)
+        except KafkaException as error:
+            if error.args[0].fatal():
+                # Fenced, or lost its epoch: the broker takes a new producer under the same name.
+                log.warning("producer replaced", error=_explain(error))
+                self._producer = self._new_producer()
+            elif error.args[0].retriable():
+                log.warning("abort did not finish", error=_explain(error))
+        try:
+            self._source.rewind()
+        except KafkaException as error:
+            raise WorkerStopped(f"cannot go back to the committed offsets: {error}") from error
+
+    def _new_producer(self) -> Any:
+        source = self.config.source
+        producer = Producer(
+            source.kafka.producer(
+                transactional_id=source.instance,
+                transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+                queue_buffering_max_kbytes=256 * 1024,
+                linger_ms=0,
+            )
+        )
+        _retrying(lambda: producer.init_transactions(30.0))
+        return producer
+
+    def _target_partitions(self) -> int:
+        topic = self.config.source.kafka.topic(Topic.METRIC_PARTIALS)
+        found = self._producer.list_topics(topic, timeout=30).topics[topic]
+        if not found.partitions:
+            raise WorkerStopped(f"the topic {topic} does not exist; run: rheostat topics")
+        return len(found.partitions)
+
+    def _account(self, batch: SourceBatch, reduced: Reduced, seconds: float) -> None:
+        for topic, events in reduced.events.items():
+            telemetry.EVENTS.labels(topic).inc(events)
+        for raw, reject in reduced.rejects:
+            telemetry.REJECTS.labels(raw.topic, reject.reason.value).inc()
+        telemetry.BATCHES.labels(LANE).inc()
+        telemetry.BATCH_EVENTS.labels(LANE).observe(batch.count)
+        telemetry.TRANSACTION_S.observe(seconds)
+        telemetry.END_TO_END_S.labels(LANE).observe(max(0, time.time() - batch.oldest_ms / 1000))
+
+
+def _retrying(call: Callable[[], object], attempts: int = 5) -> None:
+    """Repeats what the client library calls retriable; transactions demand it."""
+    for attempt in range(attempts):
+        try:
+            call()
+        except KafkaException as error:
+            if not error.args[0].retriable() or attempt == attempts - 1:
+                raise
+        else:
+            return
+
+
+def _explain(error: KafkaException) -> str:
+    return str(error.args[0].str())
+
+
+def _keep_memory() -> None:
+    """Tells glibc to keep freed memory: batches of one size follow each other.
+
+    Returning it to the kernel after each batch and faulting it in again took a quarter of the CPU
+    time of the lane. Other C libraries have no such setting and need none.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        libc = ctypes.CDLL(ctypes.util.find_library("c"))
+        m_trim_threshold, m_mmap_threshold = -1, -3
+        libc.mallopt(m_trim_threshold, 4 * KEPT_BYTES)
+        libc.mallopt(m_mmap_threshold, KEPT_BYTES)
