@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from streams import sketch
 from streams.columns import Floats, Integers, Mask, Numbers, Records
-from streams.partials import DIMENSIONS, PANE, PANE_MS, SKETCHED
-from streams.price import NANO_PER_USD, ModelKey, PriceTable, declared_nanos
+from streams.partials import DIMENSIONS, PANE, PANE_MS, SKETCHED, TIDY
+from streams.price import NANO_PER_USD, ModelKey, PriceTable, to_nanos
 
 Source = Literal["production", "evaluation"]
 _TEXT_DIMENSIONS = tuple(d for d in DIMENSIONS if d != "source")
@@ -95,8 +95,8 @@ def wide(records: Records, valid: Mask, source: Source, prices: PriceTable) -> p
     groups = group(records, valid, source)
     columns = dict(groups.keys.to_dict())
     for metric in ("latency_ms", "ttft_ms", "input_tokens", "output_tokens", "quality"):
-        if metric in records.numbers:
-            columns |= _state(groups, metric, *_ordered(groups, records.numbers[metric]))
+        numbers = records.numbers.get(metric, _absent(len(records)))
+        columns |= _state(groups, metric, *_ordered(groups, numbers))
     columns |= _cost(groups, records, prices)
     failed = records.texts["error_type"].present
     errors = np.zeros(len(records), np.int64) if failed is None else failed.astype(np.int64)
@@ -110,13 +110,19 @@ def tidy(records: Records, valid: Mask, source: Source) -> pl.DataFrame:
     state = _state(groups, "", *_ordered(groups, records.numbers["value"]), sketched=True)
     zeros = pl.zeros(len(groups), pl.Int64, eager=True)
     named = {name.removeprefix("."): column for name, column in state.items()}
-    return pl.DataFrame({**groups.keys.to_dict(), **named, "total_nanos": zeros})
+    rows = pl.DataFrame({**groups.keys.to_dict(), **named, "total_nanos": zeros})
+    return rows.select(TIDY.names())
+
+
+def _absent(size: int) -> Numbers:
+    """A metric that this kind of record does not have."""
+    return Numbers(np.zeros(size), np.zeros(size, np.bool_))
 
 
 def _cost(groups: Groups, records: Records, prices: PriceTable) -> Mapping[str, pl.Series]:
     """Cost in USD with its exact total in nano-dollars; null costs take the registry's price."""
     declared = records.numbers["cost_usd"]
-    nanos = declared_nanos(declared)[groups.order]
+    nanos = to_nanos(declared.values[groups.order].astype(np.float64))
     present: Mask | None = None
     if declared.present is not None:
         present = declared.present[groups.order]

@@ -139,6 +139,8 @@ def decode(
         else:
             numbers[step.name] = Numbers(_spread(values, present, which), present)
     cursor.fail(cursor.at != cursor.end)
+    if cursor.bad.any():
+        texts = {name: _emptied(column, cursor) for name, column in texts.items()}
     return Records(
         record=schema.record,
         rows=rows,
@@ -150,6 +152,20 @@ def decode(
         texts=texts,
         text_runs=text_runs(tuple(steps)),
     )
+
+
+def _emptied(column: Texts, cursor: _Cursor) -> Texts:
+    """The column with empty texts where the record is bad: positions there may point anywhere."""
+    start, length, begin, end = (
+        np.where(cursor.bad, nowhere, found)
+        for found, nowhere in (
+            (column.start, cursor.end),
+            (column.length, 0),
+            (column.begin, cursor.end),
+            (column.end, cursor.end),
+        )
+    )
+    return Texts(start, length, begin, end, column.present)
 
 
 def _union(cursor: _Cursor, null_branch: int) -> Mask:

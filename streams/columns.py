@@ -62,6 +62,22 @@ def join(messages: Sequence[bytes]) -> Joined:
     return Joined(pl.Series(messages, dtype=pl.Binary), body, end - length, end)
 
 
+def utf8(values: pl.Series) -> pl.Series:
+    """Binary as String, null where it is not UTF-8."""
+    try:
+        return values.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        # Polars only says that some value is wrong; which one takes a look at each.
+        return pl.Series([_utf8(value) for value in values], dtype=pl.String)
+
+
+def _utf8(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """Records of one writer schema, all columns of one length.
@@ -102,7 +118,7 @@ class Records:
         column = self.texts[name]
         pick = slice(None) if at is None else at
         values = self.slices(column.start[pick], column.length[pick], at)
-        values = values.cast(pl.String, strict=False)
+        values = utf8(values)
         if column.present is None:
             return values
         return pl.select(

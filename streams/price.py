@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from schemas.entities import Model, Price
-from streams.columns import Integers, Mask, Numbers
+from streams.columns import Floats, Integers, Mask
 
 PICO_PER_USD_PER_MTOK = 1_000_000
 NANO_PER_USD = 1_000_000_000
@@ -68,9 +68,9 @@ def price_table(models: Iterable[Model]) -> PriceTable:
     return PriceTable(slot, moment, rates)
 
 
-def declared_nanos(cost_usd: Numbers) -> Integers:
-    """The producers' own figures; 0 where absent."""
-    nanos: Integers = np.rint(cost_usd.values * NANO_PER_USD).astype(np.int64)
+def to_nanos(usd: Floats) -> Integers:
+    """Finite USD in nano-dollars, rounded half to even."""
+    nanos: Integers = np.rint(usd * NANO_PER_USD).astype(np.int64)
     return nanos
 
 

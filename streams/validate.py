@@ -4,14 +4,15 @@ Both lanes run this over the same bytes and must agree whenever they run, so no 
 record's time is compared with the timestamp of its message.
 """
 
+import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from schemas.reasons import MAX_AHEAD_MS, MAX_TEXT_BYTES, Reason
-from streams.columns import Integers, Mask, Records
+from streams.columns import Integers, Mask, Records, utf8
 from streams.rules import CUSTOM_METRIC, RESERVED_METRICS, RULES, Range, Rules
 from streams.types import InvalidRecord, RawBatch
 
@@ -56,6 +57,8 @@ def _findings(
     yield from _time_findings(records, rules.time, batch, retention_ms)
     if rules.metric is not None:
         yield _metric_finding(records, rules.metric)
+    if records.nested:
+        yield from _score_findings(records)
 
 
 def _text_findings(records: Records, field: str, required: bool) -> Iterator[Finding]:
@@ -102,7 +105,7 @@ def _suspects(records: Records, names: list[str]) -> Integers:
         good &= np.logical_or.reduce([c.present for c in columns if c.present is not None])
     at = np.flatnonzero(good)
     begin, end = columns[0].begin[at], columns[-1].end[at]
-    pieces = records.slices(begin, end - begin, at).cast(pl.String, strict=False)
+    pieces = utf8(records.slices(begin, end - begin, at))
     suspect = np.logical_or.reduce([c.length[at] >= LENGTH_ASCII for c in columns])
     if pieces.null_count():
         suspect |= pieces.is_null().to_numpy()
@@ -170,3 +173,15 @@ def _metric_finding(records: Records, field: str) -> Finding:
             f"of {', '.join(RESERVED_METRICS)}"
         ),
     )
+
+
+def _score_findings(records: Records) -> Iterator[Finding]:
+    """The scores inside evaluation results: what holds for feedback holds for them."""
+    named, finite = np.ones((2, len(records)), np.bool_)
+    for i, value in enumerate(records.nested):
+        for score in value.get("scores", ()):
+            name, number = score["metric"], score["value"]
+            named[i] &= bool(re.fullmatch(CUSTOM_METRIC, name)) and name not in RESERVED_METRICS
+            finite[i] &= number is None or math.isfinite(number)
+    yield ~named, Reason.BAD_METRIC, "scores", lambda _: f"names a metric not like {CUSTOM_METRIC}"
+    yield ~finite, Reason.NOT_FINITE, "scores", lambda _: "holds a value that is no finite number"
