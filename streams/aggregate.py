@@ -7,7 +7,7 @@ runs.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -192,23 +192,23 @@ def _state(
     return state
 
 
-_KEY_BITS = 18
-_KEY_ZERO = 1 << (_KEY_BITS - 1)
-"""Makes signed sketch keys unsigned, so that one stands beside the group's code in one integer."""
-
-
 def _sketch(code: Integers, values: Floats, size: int) -> tuple[pl.Series, pl.Series]:
     """Sorted bins and their counts, one list a group."""
-    joint = (code << _KEY_BITS) + (sketch.keys(values) + np.int64(_KEY_ZERO))
+    keys = sketch.keys(values)
+    lowest = int(keys.min(initial=0))
+    bits = (int(keys.max(initial=0)) - lowest + 1).bit_length()
+    # Group and bin stand in one integer, the narrower the faster to sort.
+    width = np.int32 if size.bit_length() + bits < 32 else np.int64
+    joint: Any = (code.astype(width) << bits) + (keys - lowest).astype(width)
     joint.sort()
-    first = np.flatnonzero(np.diff(joint, prepend=-1))
+    first = np.flatnonzero(np.diff(joint, prepend=width(-1)))
     counts = np.diff(first, append=len(joint))
     distinct = joint[first]
-    owner = distinct >> _KEY_BITS
-    bins = (distinct - (owner << _KEY_BITS) - _KEY_ZERO).astype(np.int32)
+    owner = distinct >> bits
+    bins = (distinct - (owner << bits)).astype(np.int32) + np.int32(lowest)
     offsets = np.zeros(size + 1, np.int32)
     np.cumsum(np.bincount(owner, minlength=size), out=offsets[1:])
-    return _lists(offsets, bins), _lists(offsets, counts.astype(np.int64))
+    return _lists(offsets, bins), _lists(offsets, counts)
 
 
 def _lists(offsets: np.ndarray[tuple[int], np.dtype[np.int32]], values: Integers) -> pl.Series:

@@ -33,6 +33,7 @@ REGISTRY_TIMEOUT_S = 60.0
 FAILURES_MAX = 10
 """Aborted batches in a row before the process gives up and is started afresh."""
 HOUSEKEEPING_S = 1.0
+COLLECTION_S = 60.0
 KEPT_BYTES = 32 * 1024 * 1024
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,7 @@ class Worker:
             gc.enable()
 
     def _loop(self, stop: threading.Event) -> None:
-        failures, next_care = 0, 0.0
+        failures, next_care, next_collection = 0, 0.0, time.monotonic() + COLLECTION_S
         while not stop.is_set():
             self.health.beat(LANE)
             try:
@@ -96,8 +97,10 @@ class Worker:
                 self._recover()
             if time.monotonic() >= next_care:
                 self._source.measure_lag(LANE)
-                gc.collect()
                 next_care = time.monotonic() + HOUSEKEEPING_S
+            if time.monotonic() >= next_collection:
+                gc.collect()
+                next_collection = time.monotonic() + COLLECTION_S
 
     def _process(self, batch: SourceBatch) -> None:
         began = time.perf_counter()
