@@ -1,0 +1,1 @@
+"""The ClickHouse engine in this process (chDB), behind ClickHouse's HTTP protocol."""

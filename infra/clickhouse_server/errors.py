@@ -1,0 +1,64 @@
+"""Errors in ClickHouse's own terms: its codes, its wording, its HTTP statuses."""
+
+import re
+from dataclasses import dataclass
+
+UNKNOWN_FORMAT = 73
+CANNOT_DECOMPRESS = 271
+UNKNOWN_COMPRESSION_METHOD = 89
+AUTHENTICATION_FAILED = 516
+REQUIRED_PASSWORD = 194
+SESSION_NOT_FOUND = 372
+SESSION_IS_LOCKED = 373
+TOO_MANY_SIMULTANEOUS_QUERIES = 202
+TOO_LARGE_BODY = 241
+SYNTAX_ERROR = 62
+BAD_ARGUMENTS = 36
+
+_STATUS = {
+    REQUIRED_PASSWORD: 401,
+    AUTHENTICATION_FAILED: 403,
+    192: 403,  # UNKNOWN_USER
+    193: 403,  # WRONG_PASSWORD
+    164: 403,  # READONLY
+    497: 403,  # ACCESS_DENIED
+    SESSION_NOT_FOUND: 404,
+    60: 404,  # UNKNOWN_TABLE
+    81: 404,  # UNKNOWN_DATABASE
+    SESSION_IS_LOCKED: 403,
+    TOO_MANY_SIMULTANEOUS_QUERIES: 503,
+    159: 408,  # TIMEOUT_EXCEEDED
+    TOO_LARGE_BODY: 413,
+    49: 500,  # LOGICAL_ERROR
+    210: 500,  # NETWORK_ERROR
+    243: 500,  # NOT_ENOUGH_SPACE
+}
+
+
+@dataclass(frozen=True)
+class ServerError(Exception):
+    """An exception as ClickHouse reports it over HTTP."""
+
+    code: int
+    message: str
+    name: str = ""
+
+    @property
+    def status(self) -> int:
+        """HTTP status; 400 for what is wrong with the request, as most codes are."""
+        return _STATUS.get(self.code, 400)
+
+    @property
+    def text(self) -> str:
+        """The body: clients parse this form."""
+        name = f" ({self.name})" if self.name else ""
+        return f"Code: {self.code}. DB::Exception: {self.message}{name}\n"
+
+
+def from_engine(error: Exception) -> ServerError:
+    """The engine's exception, whose text holds the code and the name."""
+    text = str(error).strip()
+    found = re.match(r"(?s)Code: (\d+)\. DB::Exception: (.*?)(?:\s\(([A-Z0-9_]+)\))?\.?$", text)
+    if found is None:
+        return ServerError(1002, text, "UNKNOWN_EXCEPTION")
+    return ServerError(int(found[1]), found[2], found[3] or "")
