@@ -199,12 +199,13 @@ def _sketch(code: Integers, values: Floats, size: int) -> tuple[pl.Series, pl.Se
     bits = (int(keys.max(initial=0)) - lowest + 1).bit_length()
     # Group and bin stand in one integer, the narrower the faster to sort.
     width = np.int32 if size.bit_length() + bits < 32 else np.int64
-    joint: Any = (code.astype(width) << bits) + (keys - lowest).astype(width)
+    place: Any = code.astype(width)
+    joint = (place << bits) + (keys - lowest).astype(width)
     joint.sort()
     first = np.flatnonzero(np.diff(joint, prepend=width(-1)))
     counts = np.diff(first, append=len(joint))
-    distinct = joint[first]
-    owner = distinct >> bits
+    distinct: Any = joint[first]
+    owner: Any = distinct >> bits
     bins = (distinct - (owner << bits)).astype(np.int32) + np.int32(lowest)
     offsets = np.zeros(size + 1, np.int32)
     np.cumsum(np.bincount(owner, minlength=size), out=offsets[1:])

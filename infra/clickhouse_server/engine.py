@@ -1,5 +1,6 @@
 """Runs requests on the engine: a connection a request, or the session's."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -67,7 +68,7 @@ class Engine:
                 "TOO_MANY_SIMULTANEOUS_QUERIES",
             )
         try:
-            with self._connection(request.session) as connection:
+            with self._connection(request.session, request.settings) as connection:
                 return self._on(connection, request)
         except ENGINE_ERRORS as error:
             raise from_engine(error) from error
@@ -95,7 +96,7 @@ class Engine:
         return _statement(connection, request.statement, request.params, began)
 
     @contextmanager
-    def _connection(self, session: Session | None) -> Iterator[Any]:
+    def _connection(self, session: Session | None, settings: Mapping[str, str]) -> Iterator[Any]:
         if session is None:
             connection = self._new()
             try:
@@ -104,9 +105,13 @@ class Engine:
                 connection.close()
             return
         held = self._held(session)
+        before = _state(held.connection, settings)
         try:
             yield held.connection
         finally:
+            # Settings of a request are its own; only what SQL set belongs to the session.
+            for statement in before:
+                held.connection.query(statement)
             held.expires_s = time.monotonic() + session.timeout_s
             held.lock.release()
 
@@ -153,6 +158,21 @@ def _statement(
         bytes_written=result.bytes_written(),
         elapsed_s=time.perf_counter() - began,
     )
+
+
+def _state(connection: Any, settings: Mapping[str, str]) -> list[str]:
+    """Statements that bring a connection back to where it is now: database and these settings."""
+    database = json.loads(connection.query("SELECT currentDatabase()", "JSONCompact").bytes())
+    statements = [f"USE {_identifier(database['data'][0][0])}"]
+    if settings:
+        names = ", ".join(_literal(name) for name in settings)
+        sql = f"SELECT name, value, changed FROM system.settings WHERE name IN ({names})"
+        rows = json.loads(connection.query(sql, "JSONCompact").bytes())["data"]
+        statements += [
+            f"SET {_identifier(name)} = {_literal(value) if changed else 'DEFAULT'}"
+            for name, value, changed in rows
+        ]
+    return statements
 
 
 def _insert(connection: Any, sql: str, data_format: str, data: bytes) -> int:
