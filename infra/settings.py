@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     batch_size: int = Field(50_000, ge=1, le=1_000_000, description="Largest micro-batch, rows.")
     linger_ms: int = Field(200, ge=1, description="Longest wait for a micro-batch to fill.")
     broker_heap_mb: int = Field(512, ge=256, description="Heap of the local broker.")
+    worker_name: str = Field(
+        "", description="Name of this process among its kind, the same after a restart."
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @classmethod

@@ -1,0 +1,183 @@
+"""The command line. Every command is a thin layer over a function that tests can call."""
+
+import os
+
+# Polars starts its threads on import; our batches are fastest on one, and workers scale out.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from infra import logs
+from infra.errors import OperatorError
+from infra.settings import Settings
+from infra.supervisor import Step
+
+app = typer.Typer(
+    name="rheostat",
+    help="Turns AI model traffic into measured decisions about which model serves what.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+registry_app = typer.Typer(help="Models, A/B tests and selection policies.", no_args_is_help=True)
+app.add_typer(registry_app, name="registry")
+console = Console()
+err = Console(stderr=True)
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the stack keeps its data.")]
+
+
+def main() -> None:
+    """Maps our errors to one message and an exit code; everything else is a bug and shows."""
+    try:
+        app()
+    except OperatorError as error:
+        err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def settings_with(**options: object) -> Settings:
+    """Settings with the command line's options over them. Raises OperatorError."""
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        lines = [
+            f"RHEOSTAT_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+        ]
+        raise OperatorError("settings are not usable:\n  " + "\n  ".join(lines)) from error
+
+
+@app.command()
+def up(
+    data_dir: DataDir = None,
+    kafka_port: Annotated[int | None, typer.Option(help="Port of the local broker.")] = None,
+    clickhouse_port: Annotated[int | None, typer.Option(help="Port of local ClickHouse.")] = None,
+    api_port: Annotated[int | None, typer.Option(help="Port of the REST API.")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="NAME", help="Leave a part out.")
+    ] = None,
+    scale: Annotated[
+        list[str] | None, typer.Option("--scale", metavar="NAME=N", help="Run several of one.")
+    ] = None,
+) -> None:
+    """Run the whole stack in the foreground: Kafka, ClickHouse, streams, sinks, agents.
+
+    Kafka or ClickHouse is skipped when RHEOSTAT_KAFKA_BOOTSTRAP or RHEOSTAT_CLICKHOUSE_URL names
+    one of your own. Ctrl-C stops everything.
+
+    Examples:
+
+        rheostat up
+
+        rheostat up --data-dir /var/lib/rheostat --scale streams=2
+
+        RHEOSTAT_KAFKA_BOOTSTRAP=broker:9092 rheostat up --without clickhouse
+    """
+    from infra.stack import StackOptions, build, parse_scale
+
+    settings = settings_with(
+        data_dir=data_dir,
+        kafka_port=kafka_port,
+        clickhouse_port=clickhouse_port,
+        api_port=api_port,
+    )
+    logs.configure(settings.log_level)
+    options = StackOptions(tuple(without or ()), parse_scale(scale or ()))
+    supervisor, resolved = build(settings, options, _steps)
+
+    def announce() -> None:
+        console.print(
+            f"[bold green]ready[/]  Kafka {resolved.bootstrap}  ClickHouse "
+            f"{resolved.clickhouse.rpartition('@')[2]}  data {resolved.data_dir}  (Ctrl-C stops)"
+        )
+
+    supervisor.run(announce)
+
+
+def _steps(settings: Settings) -> list[Step]:
+    """What happens once between the servers and the workers."""
+
+    def topics_step() -> None:
+        from infra.topics import ensure
+
+        report = ensure(settings)
+        for fault in report.faults:
+            err.print(f"[yellow]topic:[/] {fault}", highlight=False)
+
+    def migrate_step() -> None:
+        from infra.workers import migrate
+
+        migrate(settings)
+
+    return [
+        Step("topics", ("kafka",), topics_step),
+        Step("migrate", ("clickhouse",), migrate_step),
+    ]
+
+
+@app.command()
+def worker(
+    kind: Annotated[
+        str, typer.Argument(help="streams, sinks or agents (or the servers: kafka, clickhouse)")
+    ],
+) -> None:
+    """Run one worker alone, in this process.
+
+    `streams` counts events, `sinks` store them in ClickHouse, `agents` decide. Start more of one
+    kind to share the work: they join the same consumer group. Give each its own
+    RHEOSTAT_WORKER_NAME, the same after a restart.
+
+    Example:
+
+        RHEOSTAT_KAFKA_BOOTSTRAP=broker:9092 rheostat worker streams
+    """
+    from infra.workers import KINDS, run
+
+    if kind not in KINDS:
+        raise OperatorError(f"there is no worker named {kind}; there are {', '.join(KINDS)}.")
+    run(kind, settings_with())
+
+
+@app.command()
+def topics(
+    check: Annotated[bool, typer.Option("--check", help="Only check; create nothing.")] = False,
+) -> None:
+    """Create the topics that are missing and check those that exist. Exit 1 when one is wrong."""
+    from infra.topics import ensure
+
+    report = ensure(settings_with(), create=not check)
+    for name in report.created:
+        console.print(f"[green]created[/] {name}", highlight=False)
+    for name in report.present:
+        console.print(f"present {name}", highlight=False)
+    for fault in report.faults:
+        console.print(f"[red]wrong[/]   {fault}", highlight=False)
+    if report.faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def migrate() -> None:
+    """Apply the ClickHouse migrations that have not been applied yet."""
+    from infra.workers import migrate as apply
+
+    applied = apply(settings_with())
+    console.print("\n".join(f"[green]applied[/] {name}" for name in applied) or "nothing to apply")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    console.print(installed_version("rheostat"))
+
+
+if __name__ == "__main__":
+    main()

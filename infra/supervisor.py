@@ -1,0 +1,212 @@
+"""Keeps the whole stack running in the foreground: starts in order, restarts, stops in reverse."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import structlog
+
+from infra import orphans
+from infra.errors import OperatorError
+from infra.process import Backoff, ChildSpec
+
+TICK_S = 0.1
+LOG_BYTES_MAX = 32 * 1024 * 1024
+log = structlog.get_logger("rheostat")
+
+
+@dataclass(slots=True)
+class Child:
+    """A child and what became of it."""
+
+    spec: ChildSpec
+    ready_check: Callable[[], bool]
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    ready: bool = False
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do once, when its needs are ready: creating topics, applying migrations."""
+
+    name: str
+    needs: Sequence[str]
+    action: Callable[[], None]
+
+
+class Supervisor:
+    """One stack in one data directory. `run` returns after a stop signal, when all have ended."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        children: Sequence[Child],
+        steps: Sequence[Step],
+        endpoints: Mapping[str, str],
+    ) -> None:
+        self._run_dir = data_dir / "run"
+        self._log_dir = data_dir / "logs"
+        self._children = {child.spec.name: child for child in children}
+        self._steps = list(steps)
+        self._done: set[str] = set()
+        self._endpoints = dict(endpoints)
+        self._stopping = False
+        self._announced = False
+
+    def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Raises OperatorError when another supervisor holds the data directory."""
+        for folder in (self._run_dir, self._log_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        lock = self._lock()
+        left = orphans.kill_recorded(self._run_dir)
+        if left:
+            log.warning("killed what an earlier run left behind", processes=left)
+        sentinel = self._start_sentinel()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        (self._run_dir / "endpoints.json").write_text(json.dumps(self._endpoints))
+        try:
+            while not self._stopping:
+                self._tick(time.monotonic())
+                if not self._announced and self._all_ready():
+                    self._announced = True
+                    on_ready()
+                time.sleep(TICK_S)
+        finally:
+            self._stop_all()
+            (self._run_dir / "endpoints.json").unlink(missing_ok=True)
+            (self._run_dir / orphans.RECORD).unlink(missing_ok=True)
+            if sentinel.stdin is not None:
+                sentinel.stdin.close()
+            sentinel.wait(10)
+            lock.close()
+
+    def stop(self) -> None:
+        """Makes `run` end."""
+        self._stopping = True
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        self.stop()
+
+    def _all_ready(self) -> bool:
+        return all(c.ready for c in self._children.values()) and len(self._done) == len(self._steps)
+
+    def _tick(self, now_s: float) -> None:
+        for child in self._children.values():
+            self._reap(child, now_s)
+            if child.process is None and child.backoff.may_start(now_s):
+                if self._met(child.spec.needs):
+                    self._start(child, now_s)
+            elif child.process is not None and not child.ready:
+                child.ready = child.ready_check()
+        for step in self._steps:
+            if step.name not in self._done and self._met(step.needs):
+                step.action()
+                self._done.add(step.name)
+
+    def _met(self, needs: Sequence[str]) -> bool:
+        """A need that is not ours (skipped or external) is met."""
+        ready = {name for name, child in self._children.items() if child.ready} | self._done
+        known = set(self._children) | {step.name for step in self._steps}
+        return all(name in ready or name not in known for name in needs)
+
+    def _reap(self, child: Child, now_s: float) -> None:
+        if child.process is None or child.process.poll() is None:
+            return
+        child.backoff = child.backoff.died(child.started_s, now_s)
+        wait_s = round(child.backoff.start_at_s - now_s, 1)
+        log.warning(
+            "process ended, starting it again",
+            process=child.spec.name,
+            exit_code=child.process.returncode,
+            in_s=wait_s,
+            last_words=self._last_line(child.spec.name),
+        )
+        child.process, child.ready = None, False
+        self._pid_file(child.spec.name).unlink(missing_ok=True)
+
+    def _start(self, child: Child, now_s: float) -> None:
+        path = self._log_dir / f"{child.spec.name}.log"
+        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+            path.replace(path.with_suffix(".log.1"))
+        with path.open("ab") as out:
+            child.process = subprocess.Popen(
+                list(child.spec.argv),
+                env={**os.environ, **child.spec.env, orphans.PARENT: str(os.getpid())},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C goes to us alone, so that we can stop them in order.
+                start_new_session=True,
+            )
+        child.started_s = now_s
+        self._pid_file(child.spec.name).write_text(f"{child.process.pid}\n")
+        self._record()
+        log.info("started", process=child.spec.name, pid=child.process.pid)
+
+    def _record(self) -> None:
+        alive = {n: c.process.pid for n, c in self._children.items() if c.process is not None}
+        orphans.record(self._run_dir, alive)
+
+    def _stop_all(self) -> None:
+        """In reverse order of start, each with its time to end."""
+        for child in reversed(self._children.values()):
+            process = child.process
+            if process is not None and process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(child.spec.grace_s)
+                except subprocess.TimeoutExpired:
+                    log.warning("did not stop in time, killed", process=child.spec.name)
+                    process.kill()
+                    process.wait(10)
+            self._pid_file(child.spec.name).unlink(missing_ok=True)
+
+    def _last_line(self, name: str) -> str:
+        try:
+            with (self._log_dir / f"{name}.log").open("rb") as log_file:
+                log_file.seek(max(0, log_file.seek(0, os.SEEK_END) - 2000))
+                lines = log_file.read().decode(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1][:300] if lines else ""
+
+    def _pid_file(self, name: str) -> Path:
+        return self._run_dir / f"{name}.pid"
+
+    def _lock(self) -> IO[str]:
+        handle = (self._run_dir / "supervisor.lock").open("a+")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            handle.seek(0)
+            raise OperatorError(
+                f"a stack already runs in {self._run_dir.parent} (pid {handle.read().strip()}); "
+                "stop it first, or choose another --data-dir."
+            ) from error
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        (self._run_dir / "supervisor.pid").write_text(f"{os.getpid()}\n")
+        return handle
+
+    def _start_sentinel(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "infra.orphans", str(self._run_dir.absolute())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )

@@ -1,0 +1,116 @@
+"""Composition: each kind of process from settings to its loop."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from infra import logs, observe, orphans
+from infra.settings import Settings
+from schemas.catalog import SchemaCatalog, committed
+from schemas.registry_catalog import RegistryCatalog
+from schemas.wire import Codec
+from streams.kafka import KafkaConfig
+from streams.telemetry import Health
+
+DAY_MS = 86_400_000
+
+
+def run(kind: str, settings: Settings) -> None:
+    """Runs one worker until SIGTERM or Ctrl-C. `kind`: a key of KINDS."""
+    orphans.die_with_parent()
+    logs.configure(settings.log_level)
+    KINDS[kind](settings)
+
+
+def kafka_config(settings: Settings) -> KafkaConfig:
+    """How to reach Kafka."""
+    return KafkaConfig(settings.bootstrap, settings.kafka_properties, settings.topic_prefix)
+
+
+def catalog(settings: Settings) -> SchemaCatalog:
+    """The schema registry if there is one, else the committed schemas."""
+    if settings.schema_registry_url is None:
+        return committed()
+    url = settings.schema_registry_url.get_secret_value()
+    return RegistryCatalog(url, committed(), settings.topic_prefix)
+
+
+def instance(settings: Settings, kind: str) -> str:
+    """A name that is the same after a restart and that no other process has."""
+    name = settings.worker_name or kind
+    return f"{settings.topic_prefix}rheostat-{kind}-{socket.gethostname()}-{name}"
+
+
+def _kafka(settings: Settings) -> None:
+    from infra.local_kafka import BrokerConfig, exec_broker
+
+    exec_broker(
+        BrokerConfig(
+            settings.data_dir / "kafka", settings.host, settings.kafka_port, settings.broker_heap_mb
+        )
+    )
+
+
+def _clickhouse(settings: Settings) -> None:
+    from infra.clickhouse_server.__main__ import PASSWORD, serve
+    from infra.clickhouse_server.app import ServerConfig
+
+    data_dir = settings.data_dir / "clickhouse"
+    password = os.environ.get(PASSWORD, "")
+    serve(ServerConfig(data_dir, settings.host, settings.clickhouse_port, "default", password))
+
+
+def _streams(settings: Settings) -> None:
+    from streams.registry_view import RegistryView
+    from streams.source import SourceConfig
+    from streams.worker import HOT_TOPICS, Worker, WorkerConfig
+
+    kafka, schemas = kafka_config(settings), catalog(settings)
+    source = SourceConfig(
+        kafka=kafka,
+        topics=HOT_TOPICS,
+        group=kafka.group("streams"),
+        instance=instance(settings, "streams"),
+        batch_size=settings.batch_size,
+        linger_ms=settings.linger_ms,
+    )
+    health = _pages(settings)
+    with RegistryView(kafka, Codec(schemas)) as registry:
+        config = WorkerConfig(source, settings.retention_days * DAY_MS)
+        Worker(config, schemas, registry, health).run(_until_signal())
+
+
+def _pages(settings: Settings) -> Health:
+    health = Health()
+    observe.serve(health, settings.host, settings.metrics_port)
+    return health
+
+
+def _until_signal() -> threading.Event:
+    """Set by SIGTERM and Ctrl-C; the second one ends the process at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            sys.exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    return stop
+
+
+KINDS: dict[str, Callable[[Settings], None]] = {
+    "kafka": _kafka,
+    "clickhouse": _clickhouse,
+    "streams": _streams,
+}
+
+
+def migrate(settings: Settings) -> list[str]:
+    """Applies ClickHouse migrations; names of those applied now."""
+    return []
