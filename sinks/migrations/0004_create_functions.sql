@@ -1,0 +1,27 @@
+-- The value that stands for a sketch bin; the same as value_of in streams/sketch.py.
+CREATE OR REPLACE FUNCTION rheostat_bin_value {on_cluster} AS (bin) ->
+    if(bin = 0, 0., sign(bin) * exp((abs(bin) - 40000) * log(1.01 / 0.99) + log(2 / (1.01 / 0.99 + 1))));
+
+-- The q-quantile of a sketch (merge with sumMap first); NULL when it is empty.
+CREATE OR REPLACE FUNCTION rheostat_quantile {on_cluster} AS (sketch, q) ->
+    if(
+        length(sketch) = 0,
+        NULL,
+        rheostat_bin_value(
+            arrayElement(
+                arraySort(mapKeys(sketch)),
+                arrayFirstIndex(
+                    c -> c > floor(q * (arraySum(mapValues(sketch)) - 1)),
+                    arrayCumSum(arrayMap(k -> sketch[k], arraySort(mapKeys(sketch))))
+                )
+            )
+        )
+    );
+
+-- Sample variance from sums; NULL below two values, and where subtracting leaves no digits.
+CREATE OR REPLACE FUNCTION rheostat_variance {on_cluster} AS (n, total, total_sq) ->
+    if(
+        n < 2 OR (total_sq - total * total / n) < 1e-10 * total_sq AND total_sq != total * total / n,
+        NULL,
+        greatest(0., total_sq - total * total / n) / (n - 1)
+    );
