@@ -40,6 +40,9 @@ class Settings(BaseSettings):
         None,
         description="http(s)://user:password@host:port/database. Unset: a local engine is started.",
     )
+    clickhouse_cluster: str | None = Field(
+        None, pattern="^[A-Za-z0-9_.-]+$", description="Cluster name for replicated tables."
+    )
     schema_registry_url: SecretStr | None = Field(
         None, description="Confluent-compatible schema registry. Unset: ids of schemas/ids.json."
     )

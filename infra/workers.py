@@ -104,13 +104,33 @@ def _until_signal() -> threading.Event:
     return stop
 
 
+def _sinks(settings: Settings) -> None:
+    from sinks.clickhouse import ClickHouse
+    from sinks.writer import SinkConfig, Writer
+
+    kafka = kafka_config(settings)
+    config = SinkConfig(
+        kafka=kafka,
+        group=kafka.group("sinks"),
+        instance=instance(settings, "sinks"),
+        retention_ms=settings.retention_days * DAY_MS,
+    )
+    health = _pages(settings)
+    clickhouse = ClickHouse(settings.clickhouse)
+    Writer(config, catalog(settings), clickhouse, health).run(_until_signal())
+
+
 KINDS: dict[str, Callable[[Settings], None]] = {
     "kafka": _kafka,
     "clickhouse": _clickhouse,
     "streams": _streams,
+    "sinks": _sinks,
 }
 
 
 def migrate(settings: Settings) -> list[str]:
     """Applies ClickHouse migrations; names of those applied now."""
-    return []
+    from sinks.clickhouse import ClickHouse
+    from sinks.migrate import TableOptions, apply
+
+    return apply(ClickHouse(settings.clickhouse), TableOptions(cluster=settings.clickhouse_cluster))

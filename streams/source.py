@@ -176,6 +176,11 @@ def _topic_batch(
     last = len(partitions) - 1 - np.unique(partitions[::-1], return_index=True)[1]
     ends = list(zip(found.tolist(), first.tolist(), last.tolist(), strict=True))
     spans = [OffsetSpan(topic, p, messages[a].offset(), messages[b].offset()) for p, a, b in ends]
+    return raw_batch(topic, messages, [(a, b) for _, a, b in ends]), spans
+
+
+def raw_batch(topic: str, messages: Sequence[Any], ends: Sequence[tuple[int, int]]) -> RawBatch:
+    """Messages of one topic. `ends`: places of the first and last message of every partition."""
     oldest, newest = _time_bounds(messages, ends)
 
     def locate(i: int) -> Coordinates:
@@ -183,12 +188,12 @@ def _topic_batch(
         return Coordinates(m.partition(), m.offset(), m.timestamp()[1], m.key())
 
     values = list(map(Message.value, messages))
-    return RawBatch(topic, values, locate, oldest, newest), spans
+    return RawBatch(topic, values, locate, oldest, newest)
 
 
-def _time_bounds(messages: Sequence[Any], ends: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
+def _time_bounds(messages: Sequence[Any], ends: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """Bounds of the timestamps. The broker's own grow with the offset: the ends are enough."""
-    edges = [messages[i].timestamp() for _, a, b in ends for i in (a, b)]
+    edges = [messages[i].timestamp() for a, b in ends for i in (a, b)]
     if any(kind != TIMESTAMP_LOG_APPEND_TIME for kind, _ in edges):
         edges = list(map(Message.timestamp, messages))
     times = [moment for _, moment in edges]

@@ -18,10 +18,19 @@ CREATE OR REPLACE FUNCTION rheostat_quantile {on_cluster} AS (sketch, q) ->
         )
     );
 
--- Sample variance from sums; NULL below two values, and where subtracting leaves no digits.
-CREATE OR REPLACE FUNCTION rheostat_variance {on_cluster} AS (n, total, total_sq) ->
+-- Sample variance from sums; NULL below two values, and where subtracting leaves no digits. Equal
+-- values are known by their minimum and maximum, since their sums alone cannot tell.
+CREATE OR REPLACE FUNCTION rheostat_variance {on_cluster} AS (n, total, total_sq, low, high) ->
     if(
-        n < 2 OR (total_sq - total * total / n) < 1e-10 * total_sq AND total_sq != total * total / n,
+        n < 2,
         NULL,
-        greatest(0., total_sq - total * total / n) / (n - 1)
+        if(
+            low = high,
+            0.,
+            if(
+                total_sq - total * total / n < 1e-10 * total_sq,
+                NULL,
+                (total_sq - total * total / n) / (n - 1)
+            )
+        )
     );

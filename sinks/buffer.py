@@ -1,0 +1,59 @@
+"""The messages of one partition that wait to be stored. Pure; `now_s` is an argument."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sinks.intent import Intent
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a batch is full: by messages, by bytes, or by the age of its first message."""
+
+    messages: int
+    bytes: int
+    linger_s: float
+
+
+@dataclass(slots=True)
+class Buffer:
+    """Messages in offset order. With a `replay`, the next batch is exactly that intent's."""
+
+    messages: list[Any] = field(default_factory=list)
+    size_bytes: int = 0
+    since_s: float = 0.0
+    replay: Intent | None = None
+
+    def add(self, messages: list[Any], now_s: float) -> None:
+        """Appends what was read."""
+        if not self.messages:
+            self.since_s = now_s
+        self.messages += messages
+        self.size_bytes += sum(len(m) for m in messages)
+
+    def due(self, limits: Limits, now_s: float) -> bool:
+        """Whether the next batch should be stored now."""
+        if not self.messages:
+            return False
+        if self.replay is not None:
+            return bool(self.messages[-1].offset() >= self.replay.last)
+        return (
+            len(self.messages) >= limits.messages
+            or self.size_bytes >= limits.bytes
+            or now_s - self.since_s >= limits.linger_s
+        )
+
+    def take(self, limits: Limits) -> tuple[list[Any], Intent]:
+        """The next batch, removed from the buffer, and its intent."""
+        if self.replay is not None:
+            intent, self.replay = self.replay, None
+            cut = next(
+                (i for i, m in enumerate(self.messages) if m.offset() > intent.last),
+                len(self.messages),
+            )
+        else:
+            cut = min(len(self.messages), limits.messages)
+            intent = Intent(self.messages[0].offset(), self.messages[cut - 1].offset())
+        batch, self.messages = self.messages[:cut], self.messages[cut:]
+        self.size_bytes = sum(len(m) for m in self.messages)
+        return batch, intent

@@ -1,0 +1,48 @@
+"""The intent of a batch, kept in the metadata of a committed offset. Pure."""
+
+import json
+from dataclasses import dataclass
+from typing import Self
+
+from sinks.errors import SinkBroken
+
+METADATA_BYTES_MAX = 4096
+"""Kafka's default limit (offset.metadata.max.bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A batch that is about to be inserted: its first and last offset, both included."""
+
+    first: int
+    last: int
+
+    @property
+    def next_offset(self) -> int:
+        """What is committed when the batch is durable."""
+        return self.last + 1
+
+    def token(self, topic: str, partition: int) -> str:
+        """The insert_deduplication_token: the same for every repetition of the batch."""
+        return f"{topic}:{partition}:{self.first}:{self.last}"
+
+    def encode(self) -> str:
+        """As commit metadata."""
+        return json.dumps({"first": self.first, "last": self.last}, separators=(",", ":"))
+
+    @classmethod
+    def decode(cls, metadata: str | None) -> Self | None:
+        """The intent in a commit's metadata; None when it has none.
+
+        Raises SinkBroken for metadata that is not ours: guessing could count rows twice.
+        """
+        if not metadata:
+            return None
+        try:
+            value = json.loads(metadata)
+            return cls(int(value["first"]), int(value["last"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise SinkBroken(
+                f"the committed offset carries metadata that is no intent: {metadata[:200]!r}; "
+                "does another program commit for this consumer group?"
+            ) from error
