@@ -1,0 +1,264 @@
+"""The control lane as one Faust app: its configuration, its tables and its life in a process."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import faust
+import structlog
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported at run time
+    AdminClient,
+    NewTopic,
+)
+
+from agents import transport
+from agents.book import Book, Entry, Publication
+from agents.errors import AgentsStopped, BadConfiguration
+from agents.security import credentials
+from agents.selector import Selector
+from agents.shell import LANE, Shell
+from schemas.catalog import SchemaCatalog
+from schemas.convert import to_record
+from schemas.errors import MalformedMessage, UnknownSchema
+from schemas.topics import BULK_BYTES_MAX, TOPICS, Topic
+from schemas.wire import Codec
+from streams import partials, telemetry
+from streams.kafka import KafkaConfig
+from streams.registry_view import RegistryView
+from streams.types import Partials
+
+REGISTRY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+SEND_TIMEOUT_S = 30.0
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentsConfig:
+    """A control-lane worker. Several with the same `kafka` share the work."""
+
+    kafka: KafkaConfig
+    catalog: SchemaCatalog
+    replication_factor: int = 1
+    session_timeout_s: float = 10.0
+    health: telemetry.Health = field(default_factory=telemetry.Health)
+
+
+def run(config: AgentsConfig, stop: threading.Event) -> None:
+    """Runs until `stop` is set. Owns the thread's event loop.
+
+    Raises AgentsStopped when only a new process can go on, BadConfiguration before anything runs.
+    """
+    with RegistryView(config.kafka, Codec(config.catalog)) as registry:
+        config.health.waiting(LANE, "reading the registry")
+        registry.wait_loaded(REGISTRY_TIMEOUT_S)
+        asyncio.run(_run(config, registry, stop))
+
+
+async def _run(config: AgentsConfig, registry: RegistryView, stop: threading.Event) -> None:
+    worker = Worker(config, [Selector(registry.snapshot)])
+    config.health.waiting(LANE, "joining the group")
+    await worker.start()
+    try:
+        await worker.until(stop)
+    finally:
+        await worker.stop()
+
+
+class Worker:
+    """A Faust app around the shell. `start`, `until`, `stop`, in this order, in one event loop."""
+
+    def __init__(self, config: AgentsConfig, books: Sequence[Book]) -> None:
+        self._config = config
+        self._codec = Codec(config.catalog)
+        count = _partitions(config.kafka)
+        self.app = _new_app(config, count)
+        ensure_changelogs(config, self.app.conf.id, [book.name for book in books], count)
+        self._tables = {
+            book.name: self.app.Table(
+                book.name, partitions=count, key_type=bytes, value_type=bytes, default=bytes
+            )
+            for book in books
+        }
+        self.shell = Shell(books, self, config.health, config.session_timeout_s / 2)
+        self._ticking: asyncio.Task[None] | None = None
+        self._topics = {
+            topic: self._raw_topic(topic)
+            for topic in (Topic.AB_VERDICTS, Topic.SELECTION_UPDATES, Topic.ALERTS)
+        }
+        self._connect()
+
+    async def start(self) -> None:
+        await self.app.start()
+
+    async def until(self, stop: threading.Event) -> None:
+        """Returns when `stop` is set; raises AgentsStopped when Faust or the shell failed."""
+        self._ticking = asyncio.create_task(self.shell.run())
+        while not stop.is_set():
+            await asyncio.wait({self._ticking}, timeout=0.2)
+            if self._ticking.done():
+                self._ticking.result()
+            if self.app.crashed:
+                raise AgentsStopped(f"Faust stopped: {self.app.crash_reason!r}")
+
+    async def stop(self) -> None:
+        """Ends within STOP_TIMEOUT_S; what is left is repeated by the next owner."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.wait({self._ticking}, timeout=STOP_TIMEOUT_S)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.app.stop(), STOP_TIMEOUT_S)
+
+    async def store(self, book: str, partition: int, entries: Sequence[Entry]) -> None:
+        table = self._tables[book]
+        sent = [table.send_changelog(partition, entry.key, entry.value) for entry in entries]
+        await asyncio.wait_for(asyncio.gather(*sent), SEND_TIMEOUT_S)
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        sent = []
+        for item in publications:
+            value = self._codec.encode(type(item.record).__name__, to_record(item.record))
+            sent.append(await self._topics[item.topic].send(key=item.key.encode(), value=value))
+        await asyncio.wait_for(asyncio.gather(*sent), SEND_TIMEOUT_S)
+
+    def _raw_topic(self, topic: Topic) -> Any:
+        return self.app.topic(
+            self._config.kafka.topic(topic),
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+        )
+
+    def _connect(self) -> None:
+        """Hooks the shell to Faust's rebalances and to the topic."""
+
+        async def taken_away(_: Any, revoked: Any, **__: Any) -> None:
+            del revoked
+            self._config.health.waiting(LANE, "rebalancing")
+            await self.shell.drop()
+
+        async def recovered(_: Any, **__: Any) -> None:
+            self._load()
+            self._config.health.ready(LANE)
+
+        async def metric_partials(stream: Any) -> None:
+            async for event in stream.noack().events():
+                message = event.message
+                self.shell.apply(message.partition, message.offset, self._decode(message), event)
+
+        self.app.on_partitions_revoked.connect(taken_away)
+        self.app.on_rebalance_complete.connect(recovered)
+        self._hooks = (taken_away, recovered)
+        self.app.agent(self._raw_topic(Topic.METRIC_PARTIALS), name="metric-partials")(
+            metric_partials
+        )
+
+    def _load(self) -> None:
+        """Hands the recovered changelogs to the books."""
+        source = self._config.kafka.topic(Topic.METRIC_PARTIALS)
+        owned = sorted(tp.partition for tp in self.app.consumer.assignment() if tp.topic == source)
+        stored: dict[int, dict[str, list[tuple[bytes, bytes]]]] = {p: {} for p in owned}
+        for name, table in self._tables.items():
+            partition_of = table.data._key_partition
+            for key, value in table.data.data.items():
+                if (partition := partition_of.get(key)) in stored and value:
+                    stored[partition].setdefault(name, []).append((key, value))
+        for partition, entries in stored.items():
+            self.shell.load(partition, entries)
+        log.info("partitions loaded", partitions=owned)
+
+    def _decode(self, message: Any) -> Partials | None:
+        try:
+            return partials.from_record(self._codec.decode(message.value, "MetricPartials"))
+        except (MalformedMessage, UnknownSchema) as error:
+            # Only our own data lane writes here: a foreign message is logged, not counted.
+            log.error(
+                "partials skipped",
+                partition=message.partition,
+                offset=message.offset,
+                error=str(error),
+            )
+            return None
+
+
+def _new_app(config: AgentsConfig, partitions: int) -> Any:
+    kafka = config.kafka
+    app = faust.App(
+        kafka.group("agents"),
+        broker=[f"kafka://{address}" for address in kafka.bootstrap.split(",")],
+        broker_credentials=credentials(kafka.properties),
+        store="memory://",
+        autodiscover=False,
+        web_enabled=False,
+        topic_partitions=partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        broker_session_timeout=config.session_timeout_s,
+        broker_heartbeat_interval=config.session_timeout_s / 4,
+        broker_commit_interval=1.0,
+        broker_max_poll_interval=300.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=BULK_BYTES_MAX,
+        producer_max_request_size=BULK_BYTES_MAX,
+        producer_compression_type="lz4",
+        producer_acks=-1,
+        # With True a rebalance can wait for ever for streams to become empty.
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+    )
+    app.finalize()
+    app.transport = transport.on(app)
+    return app
+
+
+def _partitions(kafka: KafkaConfig) -> int:
+    topic = kafka.topic(Topic.METRIC_PARTIALS)
+    try:
+        found = AdminClient(kafka.admin()).list_topics(topic, timeout=30).topics[topic]
+    except KafkaException as error:
+        raise AgentsStopped(f"Kafka did not answer: {error}") from error
+    if not found.partitions:
+        raise BadConfiguration(f"the topic {topic} does not exist; run: rheostat topics")
+    return len(found.partitions)
+
+
+def ensure_changelogs(
+    config: AgentsConfig, app_id: str, books: Sequence[str], partitions: int
+) -> None:
+    """Creates the compacted changelogs with the partition count of metric-partials.
+
+    Raises BadConfiguration when one exists with another count: state is kept by partition.
+    """
+    admin = AdminClient(config.kafka.admin())
+    names = [f"{app_id}-{book}-changelog" for book in books]
+    existing = admin.list_topics(timeout=30).topics
+    settings = {
+        "cleanup.policy": "compact",
+        "max.message.bytes": str(BULK_BYTES_MAX),
+        "min.cleanable.dirty.ratio": "0.1",
+        "segment.ms": "600000",
+    }
+    new = [
+        NewTopic(n, partitions, config.replication_factor, config=settings)
+        for n in names
+        if n not in existing
+    ]
+    for name, created in (admin.create_topics(new) if new else {}).items():
+        try:
+            created.result(timeout=30)
+        except KafkaException as error:
+            if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
+                raise AgentsStopped(f"the topic {name} could not be created: {error}") from error
+    for name in names:
+        if name in existing and len(existing[name].partitions) != partitions:
+            raise BadConfiguration(
+                f"{name} has {len(existing[name].partitions)} partitions, but "
+                f"{TOPICS[Topic.METRIC_PARTIALS].meaning} come in {partitions}; the agents' state "
+                "cannot be moved between partitions: stop all agents and delete their changelog "
+                f"topics ({app_id}-*-changelog) to rebuild it"
+            )
