@@ -1,0 +1,126 @@
+"""The registry file: what is read, and what every mistake is told."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agents.errors import RegistryFileInvalid
+from agents.registry_file import parse
+from schemas.entities import AbTest, Model, SelectionPolicy
+
+DOCS = Path(__file__).parents[2] / "docs" / "registry-file.md"
+MODEL = """\
+models:
+  - org_id: acme
+    model_id: small
+    model_version: "1"
+    provider: us
+    capabilities: [chat]
+"""
+TEST = """\
+ab_tests:
+  - org_id: acme
+    ab_test_id: t
+    capability: chat
+    unit: user
+    arms: [{arm: a, model_id: small}, {arm: b, model_id: small}]
+    baseline: a
+    metrics: [{metric: quality, role: primary, direction: higher}]
+"""
+
+
+def example() -> str:
+    found = re.search(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    assert found
+    return found[1]
+
+
+def mistakes(text: str) -> list[tuple[int, str, str]]:
+    with pytest.raises(RegistryFileInvalid) as caught:
+        parse(text, "registry.yaml")
+    return [(p.line, p.field, p.text) for p in caught.value.problems]
+
+
+def test_the_documented_example_is_read_in_full() -> None:
+    file = parse(example(), "docs")
+    assert [type(e) for e in file.entities] == [Model, Model, AbTest, SelectionPolicy]
+    assert file.warnings == ()
+    small = file.entities[0]
+    assert isinstance(small, Model)
+    assert [p.valid_from for p in small.prices] == [
+        datetime(2026, 1, 1, tzinfo=UTC),
+        datetime(2026, 7, 1, tzinfo=UTC),
+    ]
+
+
+def test_every_mistake_of_a_file_is_told_at_once_in_order_of_lines() -> None:
+    text = MODEL.replace('"1"', "1").replace("provider", "provder") + TEST.replace(
+        "baseline: a", "baseline: c"
+    )
+    assert mistakes(text) == [
+        (2, "models[0].provider", "is missing"),
+        (4, "models[0].model_version", "must be text; write it in quotes: '1'"),
+        (5, "models[0].provder", "is not a field; did you mean provider?"),
+        (13, "ab_tests[0].baseline", "'c' is none of the arms: a, b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field", "says"),
+    [
+        ("[]", 1, "the file", "must hold the lists"),
+        ("models: {a: 1}", 1, "models", "must be a list"),
+        ("models:\n  - small", 2, "models[0]", "must be fields with values"),
+        ("modles: []", 1, "modles", "did you mean models?"),
+        ("models: [\n", 2, "the file", "is not YAML"),
+        (MODEL + "    provider: them\n", 7, "models[0].provider", "is given twice"),
+        (MODEL + "    status: live\n", 7, "models[0].status", "'draft', 'active'"),
+        (MODEL.replace("[chat]", "[]"), 6, "models[0].capabilities", "at least one"),
+        (MODEL.replace("[chat]", "[a, a]"), 6, "models[0].capabilities[1]", "given twice"),
+        (MODEL + MODEL.removeprefix("models:\n"), 7, "models[1]", "already given in line 2"),
+        (TEST.replace("arm: b", "arm: a"), 6, "ab_tests[0].arms[1]", "different names"),
+        (TEST.replace("primary", "secondary"), 8, "ab_tests[0].metrics", "role primary"),
+        (TEST.replace("small}]", "small, weight: 0}]"), 6, "ab_tests[0].arms[1].weight", "not 0"),
+        (TEST + "    alpha: 0.7\n", 9, "ab_tests[0].alpha", "not 0.7"),
+        (
+            "policies:\n  - {org_id: a, capability: c, weights: {quality: 0, error: 0}}",
+            2,
+            "policies[0].weights",
+            "above 0",
+        ),
+        (
+            "policies:\n  - org_id: a\n    capability: c\n    constraints:\n      max_errors: 1",
+            5,
+            "policies[0].constraints.max_errors",
+            "did you mean max_error_rate?",
+        ),
+    ],
+)
+def test_a_mistake_names_its_line_and_field(text: str, line: int, field: str, says: str) -> None:
+    found = mistakes(text)
+    assert (line, field) in [(at, where) for at, where, _ in found]
+    assert any(says in message for at, _, message in found if at == line), found
+
+
+def test_prices_are_in_order_and_times_have_a_zone() -> None:
+    price = "{{valid_from: {}, input_usd_per_mtok: 1, output_usd_per_mtok: 1}}"
+    twice = [price.format("2026-01-01")] * 2
+    assert mistakes(f"{MODEL}    prices: [{', '.join(twice)}]\n")[0][1:] == (
+        "models[0].prices[1].valid_from",
+        "prices must be in order of time, each valid_from once",
+    )
+    naive = price.format("2026-01-01T00:00:00")
+    assert "needs a time zone" in mistakes(f"{MODEL}    prices: [{naive}]\n")[0][2]
+
+
+def test_an_unknown_model_is_a_warning_unless_the_registry_has_it() -> None:
+    warnings = parse(TEST, "f").warnings
+    assert [(w.line, w.field) for w in warnings] == [
+        (6, "ab_tests[0].arms[0].model_id"),
+        (6, "ab_tests[0].arms[1].model_id"),
+    ]
+    assert "acme has no model small" in warnings[0].text
+    assert parse(TEST, "f", {("acme", "small")}).warnings == ()
+    assert parse(TEST + MODEL, "f").warnings == ()
