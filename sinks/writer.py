@@ -9,7 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from schemas.catalog import SchemaCatalog
 from schemas.errors import RegistryUnavailable
@@ -86,6 +93,7 @@ class Writer:
                 self.config.group,
                 group_instance_id=self.config.instance,
                 session_timeout_ms=self.config.session_timeout_ms,
+                heartbeat_interval_ms=self.config.session_timeout_ms // 4,
                 queued_max_messages_kbytes=16 * 1024,
                 fetch_max_bytes=32 * 1024 * 1024,
             )
@@ -135,7 +143,7 @@ class Writer:
             error = m.error()
             if error is None:
                 by_place.setdefault((m.topic(), m.partition()), []).append(m)
-            elif error.fatal():
+            elif error.fatal() or error.code() == KafkaError._FATAL:
                 raise SinkBroken(f"the consumer cannot go on: {error}")
             else:
                 log.warning("consumer error", error=str(error))
@@ -215,6 +223,8 @@ class Writer:
                 if done.error is not None:
                     raise OwnershipLost(f"commit of {place} at {offset} refused: {done.error}")
         except KafkaException as error:
+            if error.args[0].fatal():
+                raise SinkBroken(f"this worker was replaced by another: {error}") from error
             raise OwnershipLost(f"commit of {place} at {offset} failed: {error}") from error
 
     def _hold(self, wait: Backpressure) -> None:

@@ -11,6 +11,7 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     TopicPartition,
@@ -73,6 +74,7 @@ class Source:
                 # A static member keeps its partitions through a restart: no rebalance, no wait.
                 group_instance_id=config.instance,
                 session_timeout_ms=config.session_timeout_ms,
+                heartbeat_interval_ms=config.session_timeout_ms // 4,
                 queued_min_messages=max(100_000, 2 * config.batch_size),
                 queued_max_messages_kbytes=64 * 1024,
                 fetch_max_bytes=32 * 1024 * 1024,
@@ -140,7 +142,7 @@ class Source:
         error = message.error()
         if error is None:
             return False
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:
             raise WorkerStopped(f"the consumer cannot go on: {error}")
         log.warning("consumer error", error=str(error))
         return True
