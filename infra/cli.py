@@ -14,10 +14,14 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from agents.errors import AgentError
 from infra import logs
 from infra.errors import OperatorError
 from infra.settings import Settings
 from infra.supervisor import Step
+from schemas.errors import ContractError
+from sinks.errors import SinkError
+from streams.errors import StreamError
 
 app = typer.Typer(
     name="rheostat",
@@ -31,6 +35,9 @@ app.add_typer(registry_app, name="registry")
 console = Console()
 err = Console(stderr=True)
 
+EXPECTED = (OperatorError, ContractError, StreamError, SinkError, AgentError)
+"""What can go wrong without a bug; each says what happened, why, and what to do."""
+
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the stack keeps its data.")]
 
 
@@ -38,8 +45,9 @@ def main() -> None:
     """Maps our errors to one message and an exit code; everything else is a bug and shows."""
     try:
         app()
-    except OperatorError as error:
-        err.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+    except EXPECTED as error:
+        err.print("[bold red]error:[/]", end=" ")
+        err.print(str(error), highlight=False, markup=False, soft_wrap=True)
         sys.exit(1)
 
 
@@ -171,6 +179,26 @@ def migrate() -> None:
 
     applied = apply(settings_with())
     console.print("\n".join(f"[green]applied[/] {name}" for name in applied) or "nothing to apply")
+
+
+@registry_app.command("apply")
+def registry_apply(
+    path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="Models, tests, policies.")],
+    author: Annotated[str | None, typer.Option(help="Who is to be named; default: you.")] = None,
+) -> None:
+    """Check a registry file and write what changed to the registry topic.
+
+    Applying the same file again changes nothing. Every mistake is shown with its line and field,
+    and then nothing is applied.
+
+    Example:
+
+        rheostat registry apply models.yaml
+    """
+    from infra.registry import apply_file
+
+    for applied in apply_file(settings_with(), path, author, lambda w: err.print(f"warning: {w}")):
+        console.print(f"{applied.outcome:9} v{applied.version} {applied.key}", highlight=False)
 
 
 @app.command()
