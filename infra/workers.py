@@ -133,25 +133,11 @@ def _agents(settings: Settings) -> None:
     run(config, _until_signal())
 
 
-def _agents(settings: Settings) -> None:
-    from agents.app import AgentsConfig
-    from agents.app import run as run_agents
-
-    config = AgentsConfig(
-        kafka_config(settings),
-        catalog(settings),
-        replication_factor=settings.replication_factor,
-        health=_pages(settings),
-    )
-    run_agents(config, _until_signal())
-
-
 KINDS: dict[str, Callable[[Settings], None]] = {
     "kafka": _kafka,
     "clickhouse": _clickhouse,
     "streams": _streams,
     "sinks": _sinks,
-    "agents": _agents,
     "agents": _agents,
 }
 
