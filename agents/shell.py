@@ -26,7 +26,7 @@ from streams import telemetry
 from streams.types import Partials
 
 LANE = "agents"
-TICK_S = 0.25
+TICK_S = 0.2
 CHECKPOINT_S = 1.0
 log = structlog.get_logger(__name__)
 

@@ -59,6 +59,12 @@ class Field:
     left_out: tuple[str, ...]
     """Criteria with a weight that no candidate has measurements of."""
 
+    @property
+    def barred(self) -> tuple[Assessed, ...]:
+        """Those that may not serve."""
+        able = {a.key for a in self.eligible}
+        return tuple(a for a in self.everyone if a.key not in able)
+
 
 def assess(
     policy: SelectionPolicy, models: Sequence[Model], tallies: Mapping[ModelKey, Tally]

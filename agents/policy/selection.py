@@ -105,10 +105,7 @@ def _ranked(
     policy: SelectionPolicy, field: Field, before: Decision | None, now: datetime
 ) -> tuple[tuple[Assessed, ...], Reason, bool]:
     """(everyone by rank, why the first leads, whether hysteresis kept it there)."""
-    rest = sorted(
-        (a for a in field.everyone if a not in field.eligible),
-        key=lambda a: (-_lower(a), a.key),
-    )
+    rest = sorted(field.barred, key=lambda a: (-_lower(a), a.key))
     if not field.eligible:
         return tuple(rest), Reason("nobody", "no candidate may serve"), False
     if field.basis == "fallback":
@@ -182,7 +179,7 @@ def _weights(eligible: int) -> list[float]:
 
 def _reasons(field: Field, candidate: Assessed, rank: int, leading: Reason) -> tuple[Reason, ...]:
     """Why the candidate stands where it stands, the most important first."""
-    eligible = candidate in field.eligible
+    eligible = rank <= len(field.eligible)
     found: list[Reason] = []
     if eligible and rank == 1:
         found.append(leading)
