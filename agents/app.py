@@ -16,7 +16,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 )
 
 from agents import transport
-from agents.book import Book, Entry, Publication
+from agents.alerts import Alerts
+from agents.book import Book, Entry, Message, Publication
 from agents.errors import AgentsStopped, BadConfiguration
 from agents.security import credentials
 from agents.selector import Selector
@@ -29,7 +30,6 @@ from schemas.wire import Codec
 from streams import partials, telemetry
 from streams.kafka import KafkaConfig
 from streams.registry_view import RegistryView
-from streams.types import Partials
 
 REGISTRY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
@@ -65,7 +65,7 @@ def run(config: AgentsConfig, stop: threading.Event) -> None:
 
 
 async def _run(config: AgentsConfig, registry: RegistryView, stop: threading.Event) -> None:
-    worker = Worker(config, [Selector(registry.snapshot)])
+    worker = Worker(config, [Selector(registry.snapshot), Alerts()])
     config.health.waiting(LANE, "joining the group")
     await worker.start()
     try:
@@ -154,7 +154,7 @@ class Worker:
         async def metric_partials(stream: Any) -> None:
             async for event in stream.noack().events():
                 message = event.message
-                self.shell.apply(message.partition, message.offset, self._decode(message), event)
+                self.shell.apply(message.partition, self._decode(message), event)
 
         self.app.on_partitions_revoked.connect(taken_away)
         self.app.on_rebalance_complete.connect(recovered)
@@ -177,9 +177,10 @@ class Worker:
             self.shell.load(partition, entries)
         log.info("partitions loaded", partitions=owned)
 
-    def _decode(self, message: Any) -> Partials | None:
+    def _decode(self, message: Any) -> Message | None:
         try:
-            return partials.from_record(self._codec.decode(message.value, "MetricPartials"))
+            record = self._codec.decode(message.value, "MetricPartials")
+            return Message(message.partition, message.offset, partials.from_record(record))
         except (MalformedMessage, UnknownSchema) as error:
             # Only our own data lane writes here: a foreign message is logged, not counted.
             log.error(

@@ -9,8 +9,10 @@ message twice changes nothing.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
+from agents.policy.contributions import Contributions, production
 from schemas.records import ControlRecord
 from schemas.topics import Topic
 from streams.types import Partials
@@ -21,6 +23,20 @@ class Entry(NamedTuple):
 
     key: bytes
     value: bytes | None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of metric-partials and where it stood."""
+
+    partition: int
+    offset: int
+    partials: Partials
+
+    @cached_property
+    def production(self) -> Contributions:
+        """What it adds to production traffic, worked out once for all books. Read only."""
+        return production(self.partials.frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,7 @@ class Book(Protocol):
         """Forgets a partition that another worker took over."""
         ...
 
-    def apply(self, partition: int, offset: int, partials: Partials, now: datetime) -> bool:
+    def apply(self, message: Message, now: datetime) -> bool:
         """Takes in one message; False when all of it was already contained."""
         ...
 

@@ -1,20 +1,19 @@
 """The selector: a rolling window and a remembered decision for every capability with a policy."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
-from agents.book import Entry, Publication
-from agents.policy.contributions import ModelKey, Place, production
+from agents.book import Entry, Message, Publication
+from agents.entries import block_entries, entry, read
+from agents.policy.alerts import fallback_alert
+from agents.policy.contributions import ModelKey, Place
 from agents.policy.selection import HEARTBEAT_S, Decision, Question, due, select
-from agents.policy.window import Block, Span, Window
+from agents.policy.window import Window
 from schemas.entities import Model, SelectionPolicy
 from schemas.topics import Topic
 from streams.registry_view import RegistrySnapshot
-from streams.types import Partials
 
 MINUTE_MS = 60_000
 
@@ -68,31 +67,31 @@ class Selector:
         self._desks: dict[int, dict[Place, _Desk]] = {}
 
     def load(self, partition: int, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        windows: dict[Place, Window] = {}
         desks: dict[Place, _Desk] = {}
-        for raw_key, raw_value in entries:
-            kind, org, capability, *rest = orjson.loads(raw_key)
-            value = orjson.loads(raw_value)
-            desk = desks.setdefault(Place(org, capability), _Desk(restored=True))
-            if kind == "block":
-                desk.window.restore(Span(*rest), value["offset"], value["models"])
-            else:
-                desk.window.watermark_ms = desk.saved_watermark_ms = value["watermark_ms"]
-                desk.decision = _load_decision(value["decision"])
+        for _, place, value in read(entries, windows):
+            decision = _load_decision(value["decision"])
+            desks[place] = _Desk(decision=decision, saved_watermark_ms=value["watermark_ms"])
+        for place, window in windows.items():
+            desks.setdefault(place, _Desk()).window = window
+        for desk in desks.values():
+            desk.restored = True
+            desk.window.watermark_ms = desk.saved_watermark_ms
         self._desks[partition] = desks
 
     def drop(self, partition: int) -> None:
         self._desks.pop(partition, None)
 
-    def apply(self, partition: int, offset: int, partials: Partials, now: datetime) -> bool:
+    def apply(self, message: Message, now: datetime) -> bool:
         self._refresh()
-        desks = self._desks.setdefault(partition, {})
+        desks = self._desks.setdefault(message.partition, {})
         now_ms, fresh = int(now.timestamp() * 1000), False
-        for place, panes in production(partials.frame).items():
+        for place, panes in message.production.items():
             ruled = self._rules.policies.get(place)
             if ruled is None:
                 continue
             desk = desks.setdefault(place, _Desk())
-            if desk.window.apply(panes, offset, _length_ms(ruled[1]), now_ms):
+            if desk.window.apply(panes, message.offset, _length_ms(ruled[1]), now_ms):
                 desk.touched = fresh = True
         return fresh
 
@@ -102,7 +101,7 @@ class Selector:
             publication
             for partition, desks in self._desks.items()
             for place, desk in desks.items()
-            if (publication := self._consider(partition, place, desk, now)) is not None
+            for publication in self._consider(partition, place, desk, now)
         ]
 
     def unsaved(self, partition: int) -> Sequence[Entry]:
@@ -110,10 +109,7 @@ class Selector:
         for place, desk in self._desks.get(partition, {}).items():
             if desk.window.watermark_ms != desk.saved_watermark_ms:
                 entries.append(_desk_entry(place, desk))
-            for span, block in desk.window.unsaved():
-                key = orjson.dumps(["block", *place, *span])
-                value = None if block is None else _dump_block(block)
-                entries.append(Entry(key, value))
+            entries += block_entries(place, desk.window)
         return entries
 
     def size(self) -> int:
@@ -128,21 +124,28 @@ class Selector:
 
     def _consider(
         self, partition: int, place: Place, desk: _Desk, now: datetime
-    ) -> Publication | None:
+    ) -> Iterator[Publication]:
         ruled = self._rules.policies.get(place)
-        if ruled is None or not (desk.touched or _beats(desk, now)):
-            return None
+        if ruled is None or not (desk.touched or desk.restored or _beats(desk, now)):
+            return
         version, policy = ruled
         desk.window.expire(_length_ms(policy))
         models = self._rules.models.get(place, [])
         question = Question(policy, version, models, desk.window.sums)
-        update, decision = select(question, desk.decision, now)
+        before = desk.decision
+        update, decision = select(question, before, now)
         # A restored decision may have been stored and not published: publish once more.
-        if not desk.restored and not due(decision, desk.decision, desk.touched):
-            return None
+        if not desk.restored and not due(decision, before, desk.touched):
+            return
         desk.decision, desk.touched, desk.restored = decision, False, False
-        entry = _desk_entry(place, desk)
-        return Publication(partition, entry, Topic.SELECTION_UPDATES, "/".join(place), update)
+        stored = _desk_entry(place, desk)
+        key = "/".join(place)
+        yield Publication(partition, stored, Topic.SELECTION_UPDATES, key, update)
+        if decision.fallback_since and not decision.alerted:
+            # Remembered with the next checkpoint, which is after it is published.
+            desk.decision, desk.saved_watermark_ms = replace(decision, alerted=True), -1
+            raised = fallback_alert(update, decision.fallback_since, before is None, now)
+            yield Publication(partition, stored, Topic.ALERTS, place.org_id, raised)
 
 
 def _length_ms(policy: SelectionPolicy) -> int:
@@ -157,11 +160,7 @@ def _beats(desk: _Desk, now: datetime) -> bool:
 def _desk_entry(place: Place, desk: _Desk) -> Entry:
     desk.saved_watermark_ms = desk.window.watermark_ms
     value = {"watermark_ms": desk.window.watermark_ms, "decision": _dump_decision(desk.decision)}
-    return Entry(orjson.dumps(["desk", *place]), orjson.dumps(value))
-
-
-def _dump_block(block: Block) -> bytes:
-    return orjson.dumps({"offset": block.offset, "models": block.pack()})
+    return entry("desk", place, value)
 
 
 def _dump_decision(decision: Decision | None) -> dict[str, Any] | None:
@@ -170,10 +169,11 @@ def _dump_decision(decision: Decision | None) -> dict[str, Any] | None:
     return {
         "sequence": decision.sequence,
         "leader": None if decision.leader is None else list(decision.leader),
-        "leader_since": decision.leader_since.isoformat(),
-        "fallback": decision.fallback,
+        "leader_since": decision.leader_since,
+        "fallback_since": decision.fallback_since,
+        "alerted": decision.alerted,
         "signature": decision.signature,
-        "published_at": decision.published_at.isoformat(),
+        "published_at": decision.published_at,
     }
 
 
@@ -184,7 +184,8 @@ def _load_decision(value: dict[str, Any] | None) -> Decision | None:
         sequence=value["sequence"],
         leader=None if value["leader"] is None else ModelKey(*value["leader"]),
         leader_since=_moment(value["leader_since"]),
-        fallback=value["fallback"],
+        fallback_since=_moment(value["fallback_since"]) if value["fallback_since"] else None,
+        alerted=value["alerted"],
         signature=value["signature"],
         published_at=_moment(value["published_at"]),
     )

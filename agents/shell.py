@@ -20,10 +20,9 @@ from typing import Protocol
 
 import structlog
 
-from agents.book import Book, Entry, Publication
+from agents.book import Book, Entry, Message, Publication
 from agents.errors import AgentsStopped
 from streams import telemetry
-from streams.types import Partials
 
 LANE = "agents"
 TICK_S = 0.2
@@ -76,17 +75,15 @@ class Shell:
                     book.drop(partition)
             self._pending.clear()
 
-    def apply(
-        self, partition: int, offset: int, partials: Partials | None, event: Acknowledged
-    ) -> None:
+    def apply(self, partition: int, message: Message | None, event: Acknowledged) -> None:
         """One message, with its event to acknowledge later. None: nothing in it can be used."""
         pending = self._pending.get(partition)
         if pending is None:
             return  # taken away meanwhile: the new owner gets it
         now = datetime.now(UTC)
-        if partials is not None:
+        if message is not None:
             for book in self.books:
-                fresh = book.apply(partition, offset, partials, now)
+                fresh = book.apply(message, now)
                 counter = telemetry.AGENT_MESSAGES if fresh else telemetry.AGENT_REPLAYS
                 counter.labels(book.name).inc()
         pending.append(event)

@@ -35,13 +35,15 @@ class Decision:
     """What was published last, as far as the next decision depends on it.
 
     `signature` names everything that a reader would act on: ranks, eligibility, weights, kinds of
-    reasons. `sequence` counts publications and makes selection_id.
+    reasons. `sequence` counts publications and makes selection_id. `fallback_since`: since when it
+    is not based on measurements; `alerted`: whether an alert said so.
     """
 
     sequence: int
     leader: ModelKey | None
     leader_since: datetime
-    fallback: bool
+    fallback_since: datetime | None
+    alerted: bool
     signature: str
     published_at: datetime
 
@@ -65,13 +67,17 @@ def select(
     order, leading, kept = _ranked(policy, field, before, now)
     leader = order[0].key if field.eligible else None
     since = before.leader_since if before and before.leader == leader else now
+    fallback_since = None
+    if field.basis in ("fallback", "nobody"):
+        fallback_since = (before.fallback_since if before else None) or now
     sequence = 1 + (before.sequence if before else 0)
     candidates = _candidates(field, order, leading)
     decision = Decision(
         sequence=sequence,
         leader=leader,
         leader_since=since,
-        fallback=field.basis == "fallback",
+        fallback_since=fallback_since,
+        alerted=bool(before and before.alerted and fallback_since),
         signature=_signature(question, field, order, leading),
         published_at=now,
     )
@@ -114,7 +120,7 @@ def _ranked(
     ranked = sorted(field.eligible, key=lambda a: (-_lower(a), a.key))
     first = ranked[0]
     held = next((a for a in ranked if before and a.key == before.leader), None)
-    if before is None or held is None or before.fallback or held is first:
+    if before is None or held is None or before.fallback_since or held is first:
         return (*ranked, *rest), Reason("best", "has the best lower bound of the eligible"), False
     why_kept = _holds(policy, held, first, (now - before.leader_since).total_seconds())
     if why_kept is None:
