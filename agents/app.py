@@ -91,6 +91,7 @@ class Worker:
         }
         self.shell = Shell(books, self, config.health, config.session_timeout_s / 2)
         self._ticking: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
         self._topics = {
             topic: self._raw_topic(topic)
             for topic in (Topic.AB_VERDICTS, Topic.SELECTION_UPDATES, Topic.ALERTS)
@@ -107,6 +108,8 @@ class Worker:
             await asyncio.wait({self._ticking}, timeout=0.2)
             if self._ticking.done():
                 self._ticking.result()
+            if self._failure is not None:
+                raise AgentsStopped(f"a message could not be applied: {self._failure!r}")
             if self.app.crashed:
                 raise AgentsStopped(f"Faust stopped: {self.app.crash_reason!r}")
 
@@ -154,7 +157,12 @@ class Worker:
         async def metric_partials(stream: Any) -> None:
             async for event in stream.noack().events():
                 message = event.message
-                self.shell.apply(message.partition, self._decode(message), event)
+                try:
+                    self.shell.apply(message.partition, self._decode(message), event)
+                except Exception as error:
+                    # Faust would log it and go on with the next message, without this one.
+                    self._failure = error
+                    raise
 
         self.app.on_partitions_revoked.connect(taken_away)
         self.app.on_rebalance_complete.connect(recovered)

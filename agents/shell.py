@@ -59,7 +59,7 @@ class Shell:
     _pending: dict[int, list[Acknowledged]] = field(default_factory=dict)
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     _checkpoint_at: float = 0.0
-    _beat_at: float = field(default_factory=time.monotonic)
+    _beat_at: float = 0.0
 
     def load(self, partition: int, stored: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> None:
         """A partition is ours now; `stored` are its changelog entries by book."""
@@ -90,6 +90,7 @@ class Shell:
 
     async def run(self) -> None:
         """Ticks until cancelled. Raises AgentsStopped when this process was stalled for long."""
+        self._beat_at = time.monotonic()
         while True:
             await asyncio.sleep(TICK_S)
             self._check_stall()
