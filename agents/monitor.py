@@ -28,7 +28,7 @@ class Statistics(Protocol):
         ...
 
     def apply(self, state: Any, test: AbTest, rows: pl.DataFrame) -> Any:
-        """The state with the rows of one message: tidy, of this test only."""
+        """The state with the rows of one message: tidy without sketches, of this test only."""
         ...
 
     def judge(self, state: Any, test: AbTest, now: datetime) -> tuple[Any, AbVerdict]:
@@ -140,7 +140,10 @@ class Monitor:
     def _rows(self, frame: pl.DataFrame) -> Iterator[tuple[TrialKey, AbTest, pl.DataFrame]]:
         """The production rows of each test that is followed."""
         tested = frame.filter((pl.col("ab_test_id") != "") & (pl.col("source") == "production"))
-        for (org_id, ab_test_id), rows in tested.group_by("org_id", "ab_test_id"):
+        if not tested.height:
+            return
+        moments = tested.drop("bins", "counts")
+        for (org_id, ab_test_id), rows in moments.group_by("org_id", "ab_test_id"):
             key = TrialKey(str(org_id), str(ab_test_id))
             test = self._tests.get(key)
             if test is not None and test.status in FOLLOWED:
