@@ -12,7 +12,7 @@ from schemas.entities import MetricGoal
 from schemas.records import Comparison, ComparisonVerdict
 from streams.statistics import means, rates
 from streams.statistics.estimates import Estimate, NoEstimate
-from streams.statistics.moments import moments
+from streams.statistics.moments import Moments, moments
 from streams.statistics.multiple import bonferroni_alpha, bonferroni_p
 from streams.statistics.sequential import Tuning, confidence_sequence
 from streams.statistics.sums import Sums
@@ -76,17 +76,17 @@ def contrast(arm: Sums, baseline: Sums, level: Level) -> Contrast:
         found = rates.difference(one, other)
         return Contrast("rates", fixed, confidence_sequence(found, level.tuning))
     left, right = moments(arm), moments(baseline)
-    if isinstance(left, NoEstimate):
-        return _missing("arm", left)
-    if isinstance(right, NoEstimate):
-        return _missing("baseline", right)
+    if isinstance(left, NoEstimate) or isinstance(right, NoEstimate):
+        return _missing(left, right)
     fixed = means.welch(left, right, level.alpha)
     found = means.difference(left, right)
     return Contrast("means", fixed, confidence_sequence(found, level.tuning))
 
 
-def _missing(side: str, why: NoEstimate) -> Contrast:
-    nothing = NoEstimate(f"{side}: {why.reason}")
+def _missing(arm: Moments | NoEstimate, baseline: Moments | NoEstimate) -> Contrast:
+    sides = (("arm", arm), ("baseline", baseline))
+    reasons = [f"{name}: {side.reason}" for name, side in sides if isinstance(side, NoEstimate)]
+    nothing = NoEstimate("; ".join(reasons))
     return Contrast("means", nothing, nothing)
 
 

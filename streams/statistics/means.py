@@ -19,18 +19,21 @@ class Difference:
     """A difference with its standard error and the variances of single values behind it.
 
     `effective_n`: values per arm that would give this standard error if both arms had as many.
+    `smaller_n`: values of the smaller arm.
     """
 
     value: float
     error: float
     effective_n: float
+    smaller_n: int
 
 
 def difference(arm: Moments, baseline: Moments) -> Difference:
     """arm - baseline, with unequal variances."""
     squared = arm.mean_variance + baseline.mean_variance
     effective = (arm.variance + baseline.variance) / squared
-    return Difference(arm.mean - baseline.mean, math.sqrt(squared), effective)
+    smaller = min(arm.n, baseline.n)
+    return Difference(arm.mean - baseline.mean, math.sqrt(squared), effective, smaller)
 
 
 def welch(arm: Moments, baseline: Moments, alpha: float) -> Estimate | NoEstimate:

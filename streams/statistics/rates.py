@@ -46,7 +46,8 @@ def difference(arm: Rate, baseline: Rate) -> Difference:
     """arm - baseline, with variances that are not 0 when all values are equal."""
     squared = arm.variance / arm.n + baseline.variance / baseline.n
     effective = (arm.variance + baseline.variance) / squared
-    return Difference(arm.value - baseline.value, math.sqrt(squared), effective)
+    smaller = min(arm.n, baseline.n)
+    return Difference(arm.value - baseline.value, math.sqrt(squared), effective, smaller)
 
 
 def two_proportions(arm: Rate, baseline: Rate, alpha: float) -> Estimate | NoEstimate:

@@ -15,7 +15,7 @@ import math
 import sys
 from collections.abc import Sequence
 
-CONCENTRATIONS = (1e2, 1e3, 1e4, 1e5)
+CONCENTRATIONS = (1e1, 1e2, 1e3, 1e4, 1e5)
 
 
 def log_e_value(counts: Sequence[int], shares: Sequence[float]) -> float:

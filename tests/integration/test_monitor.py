@@ -1,6 +1,7 @@
 """A/B tests on a real broker: partials in, verdicts out; kill -9 changes no count, no decision."""
 
 import random
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,7 +37,8 @@ def ab_test(name: str) -> AbTest:
 
 
 BETTER, LEVEL, SKEWED = ab_test("better"), ab_test("level"), ab_test("skewed")
-ENTITIES: tuple[Entity, ...] = (BETTER, LEVEL, SKEWED)
+TESTS = (BETTER, LEVEL, SKEWED)
+ENTITIES: tuple[Entity, ...] = TESTS
 
 
 class Traffic:
@@ -54,7 +56,7 @@ class Traffic:
     def send(self, messages_count: int) -> None:
         """Messages of 20 calls an arm; 'skewed' loses most calls of its treatment."""
         for _ in range(messages_count):
-            calls = [self._call(test, arm) for test in ENTITIES for arm in _arms(test)]
+            calls = [self._call(test, arm) for test in TESTS for arm in _arms(test)]
             self._producer.begin_transaction()
             for out in messages(calls):
                 topic = self._kafka.topic(Topic.METRIC_PARTIALS)
@@ -97,6 +99,11 @@ def counted(kafka: Kafka, settings: Settings, test: AbTest) -> dict[str, int]:
     return {arm["arm"]: arm["events"] for arm in found[-1]["arms"]} if found else {}
 
 
+def _reached(kafka: Kafka, settings: Settings, calls: int) -> bool:
+    """Whether every test's newest verdict counts so many calls of the control."""
+    return all(counted(kafka, settings, test).get("control", 0) >= calls for test in TESTS)
+
+
 def test_a_real_difference_is_decided_and_stays_so_through_kill_9(
     kafka: Kafka, settings: Settings
 ) -> None:
@@ -107,15 +114,14 @@ def test_a_real_difference_is_decided_and_stays_so_through_kill_9(
     try:
         for _ in range(2):
             traffic.send(12)
-            wait_until(lambda: counted(kafka, settings, LEVEL).get("control", 0) > traffic.calls / 2)
+            half = traffic.calls // 2
+            wait_until(partial(_reached, kafka, settings, half))
             traffic.send(5)
             process.kill()
             process.wait(10)
             process = start(settings, "agents")
         traffic.send(5)
-        wait_until(lambda: counted(kafka, settings, LEVEL).get("control") == traffic.calls)
-        wait_until(lambda: counted(kafka, settings, BETTER).get("control") == traffic.calls)
-        wait_until(lambda: counted(kafka, settings, SKEWED).get("control") == traffic.calls)
+        wait_until(partial(_reached, kafka, settings, traffic.calls))
     finally:
         process.terminate()
         assert process.wait(20) == 0
@@ -138,10 +144,10 @@ def test_a_skewed_split_is_invalid_and_alerts_once(kafka: Kafka, settings: Setti
     traffic = Traffic(settings)
     traffic.send(10)
     with worker(settings):
-        wait_until(lambda: counted(kafka, settings, SKEWED).get("control") == traffic.calls)
+        wait_until(partial(_reached, kafka, settings, traffic.calls))
     traffic.send(5)
     with worker(settings):
-        wait_until(lambda: counted(kafka, settings, SKEWED).get("control") == traffic.calls)
+        wait_until(partial(_reached, kafka, settings, traffic.calls))
     last = published(kafka, settings, SKEWED)[-1]
     assert (last["status"], last["winner"]) == ("invalid", None)
     assert last["srm_p_value"] < 0.001
