@@ -26,11 +26,11 @@ class Level:
 
     alpha: float
     family: int
-    planned_n: int
+    tuning: Tuning
 
-    @property
-    def tuning(self) -> Tuning:
-        return Tuning(bonferroni_alpha(self.alpha, self.family), self.planned_n)
+    @classmethod
+    def shared(cls, alpha: float, family: int, planned_n: int) -> "Level":
+        return cls(alpha, family, Tuning(bonferroni_alpha(alpha, family), planned_n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +66,33 @@ def oriented(interval: Estimate, goal: MetricGoal) -> tuple[float, float]:
     return -interval.upper, -interval.lower
 
 
-def contrast(arm: Sums, baseline: Sums, level: Level) -> Contrast:
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One metric of one arm, made ready once for all its comparisons. `mean`: None without values.
+
+    `rate` is None unless all values are 0 or 1.
+    """
+
+    sums: Sums
+    mean: float | None
+    rate: rates.Rate | None
+    moments: Moments | NoEstimate
+
+    @classmethod
+    def of(cls, sums: Sums) -> "Sample":
+        rate = rates.Rate(sums.n, sums.ones) if sums.binary else None
+        return cls(sums, sums.mean, rate, moments(sums))
+
+
+def contrast(arm: Sample, baseline: Sample, level: Level) -> Contrast:
     """By rates when both arms have only values 0 and 1, else by means."""
-    if arm.binary and baseline.binary:
-        one, other = rates.Rate(arm.n, arm.ones), rates.Rate(baseline.n, baseline.ones)
-        fixed = rates.two_proportions(one, other, level.alpha)
+    if arm.rate is not None and baseline.rate is not None:
+        fixed = rates.two_proportions(arm.rate, baseline.rate, level.alpha)
         if isinstance(fixed, NoEstimate):
             return Contrast("rates", fixed, fixed)
-        found = rates.difference(one, other)
+        found = rates.difference(arm.rate, baseline.rate)
         return Contrast("rates", fixed, confidence_sequence(found, level.tuning))
-    left, right = moments(arm), moments(baseline)
+    left, right = arm.moments, baseline.moments
     if isinstance(left, NoEstimate) or isinstance(right, NoEstimate):
         return _missing(left, right)
     fixed = means.welch(left, right, level.alpha)
@@ -93,12 +110,12 @@ def _missing(arm: Moments | NoEstimate, baseline: Moments | NoEstimate) -> Contr
 def comparison(
     goal: MetricGoal,
     arms: tuple[str, str],
-    sums: tuple[Sums, Sums],
+    samples: tuple[Sample, Sample],
     found: Contrast,
     level: Level,
 ) -> Comparison:
-    """The published form; `arms` and `sums` are those of the arm and of the baseline."""
-    arm, baseline = sums
+    """The published form; `arms` and `samples` are those of the arm and of the baseline."""
+    arm, baseline = samples
     fixed_p, *fixed = _numbers(found.fixed)
     anytime_p, *anytime = _numbers(found.anytime)
     mean_arm, mean_baseline = arm.mean, baseline.mean
@@ -109,8 +126,8 @@ def comparison(
         direction=goal.direction,
         arm=arms[0],
         baseline=arms[1],
-        n_arm=arm.n,
-        n_baseline=baseline.n,
+        n_arm=arm.sums.n,
+        n_baseline=baseline.sums.n,
         mean_arm=mean_arm,
         mean_baseline=mean_baseline,
         difference=gap,

@@ -23,13 +23,14 @@ is one of (arms - 1) comparisons, each made at alpha / (arms - 1) or less, so a 
 named with probability at most alpha. Guardrails can only prevent winners.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from agents.policy.comparisons import Contrast, Level, contrast, oriented
-from agents.policy.trial import Decision, Trial
+from agents.policy.comparisons import Contrast, Level, Sample, contrast, oriented
+from agents.policy.trial import Cell, Decision, Trial
 from schemas.entities import AbTest, MetricGoal, Role
 from streams.statistics import srm
 from streams.statistics.estimates import NoEstimate
@@ -38,10 +39,14 @@ Standing = Literal["ahead", "behind", "level", "open"]
 Guard = Literal["safe", "broken", "open"]
 
 
-def level_of(test: AbTest, role: Role) -> Level:
-    """At which level the comparisons of a role are made."""
-    metrics = sum(goal.role == role for goal in test.metrics)
-    return Level(test.alpha, metrics * (len(test.arms) - 1), test.planned_n)
+def levels_of(test: AbTest) -> Mapping[Role, Level]:
+    """At which level the comparisons of each role are made."""
+    sizes = Counter(goal.role for goal in test.metrics)
+    others = len(test.arms) - 1
+    return {
+        role: Level.shared(test.alpha, metrics * others, test.planned_n)
+        for role, metrics in sizes.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +54,23 @@ class Look:
     """All comparisons with the baseline at one instant: by arm, in the order of the goals."""
 
     test: AbTest
-    trial: Trial
+    levels: Mapping[Role, Level]
+    samples: Mapping[Cell, Sample]
     contrasts: Mapping[str, Sequence[Contrast]]
 
     @classmethod
     def at(cls, test: AbTest, trial: Trial) -> "Look":
-        levels = {goal.role: level_of(test, goal.role) for goal in test.metrics}
+        levels = levels_of(test)
+        samples = {
+            Cell(arm.arm, goal.metric): Sample.of(trial.of(arm.arm, goal.metric))
+            for arm in test.arms
+            for goal in test.metrics
+        }
         contrasts = {
             arm.arm: [
                 contrast(
-                    trial.of(arm.arm, goal.metric),
-                    trial.of(test.baseline, goal.metric),
+                    samples[Cell(arm.arm, goal.metric)],
+                    samples[Cell(test.baseline, goal.metric)],
                     levels[goal.role],
                 )
                 for goal in test.metrics
@@ -67,7 +78,10 @@ class Look:
             for arm in test.arms
             if arm.arm != test.baseline
         }
-        return cls(test, trial, contrasts)
+        return cls(test, levels, samples, contrasts)
+
+    def pair(self, arm: str, other: str, metric: str) -> tuple[Sample, Sample]:
+        return self.samples[Cell(arm, metric)], self.samples[Cell(other, metric)]
 
     def goals(self, arm: str) -> list[tuple[MetricGoal, Contrast]]:
         return list(zip(self.test.metrics, self.contrasts[arm], strict=True))
@@ -94,18 +108,17 @@ class Look:
     def surpasses(self, arm: str, rival: str) -> bool:
         """Whether `arm` is better than `rival` on the first primary metric, or not different."""
         goal, _ = self.primary(arm)[0]
-        sums = self.trial.of(arm, goal.metric), self.trial.of(rival, goal.metric)
-        found = contrast(*sums, level_of(self.test, "primary"))
+        found = contrast(*self.pair(arm, rival, goal.metric), self.levels["primary"])
         return found.verdict(goal) in ("better", "no_difference")
 
     def merit(self, arm: str) -> float:
         """Mean of the first primary metric, turned so that more is better."""
         goal, _ = self.primary(arm)[0]
-        mean = self.trial.of(arm, goal.metric).mean or 0.0
+        mean = self.samples[Cell(arm, goal.metric)].mean or 0.0
         return mean if goal.direction == "higher" else -mean
 
     def _guard(self, arm: str, goal: MetricGoal, found: Contrast) -> Guard:
-        mine, other = (self.trial.of(a, goal.metric) for a in (arm, self.test.baseline))
+        mine, other = (s.sums for s in self.pair(arm, self.test.baseline, goal.metric))
         if mine.constant and other.constant and mine.minimum == other.minimum:
             return "safe"
         if isinstance(found.fixed, NoEstimate):
@@ -184,5 +197,5 @@ def _why_behind(look: Look, arm: str) -> str:
 
 
 def _means(look: Look, arm: str, metric: str) -> str:
-    mine, other = (look.trial.of(a, metric).mean for a in (arm, look.test.baseline))
+    mine, other = (sample.mean for sample in look.pair(arm, look.test.baseline, metric))
     return f"{metric} ({mine:.6g} against {other:.6g})"

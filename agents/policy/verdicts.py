@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from agents.policy.comparisons import comparison
-from agents.policy.decision import Look, conclude, level_of, mismatch
+from agents.policy.decision import Look, conclude, mismatch
 from agents.policy.trial import Decision, Trial, add, dump_trial, load_trial
 from schemas.entities import AbTest
 from schemas.records import AbStatus, AbVerdict, ArmCount, Comparison
@@ -48,7 +48,7 @@ def judge(trial: Trial, test: AbTest, now: datetime) -> tuple[Trial, AbVerdict]:
     """
     look = Look.at(test, trial)
     log_e = trial.split.log_e_value()
-    decided = _decision(look, log_e, now)
+    decided = _decision(trial, look, log_e, now)
     status: AbStatus = "stopped" if test.status == "stopped" else "collecting"
     if decided is not None:
         status = "invalid" if decided.kind == "invalid" else "decided"
@@ -70,26 +70,26 @@ def judge(trial: Trial, test: AbTest, now: datetime) -> tuple[Trial, AbVerdict]:
     return replace(trial, decision=decided), verdict
 
 
-def _decision(look: Look, log_e: float, now: datetime) -> Decision | None:
-    before = look.trial.decision
+def _decision(trial: Trial, look: Look, log_e: float, now: datetime) -> Decision | None:
+    before = trial.decision
     if before is not None and before.kind == "invalid":
         return before
     if srm.p_value(log_e) < SRM_ALPHA:
-        return mismatch(look.trial, log_e, now)
+        return mismatch(trial, log_e, now)
     if before is not None or look.test.status == "draft":
         return before
     return conclude(look, now)
 
 
 def _comparisons(look: Look) -> tuple[Comparison, ...]:
-    test, trial = look.test, look.trial
+    baseline = look.test.baseline
     return tuple(
         comparison(
             goal,
-            (arm, test.baseline),
-            (trial.of(arm, goal.metric), trial.of(test.baseline, goal.metric)),
+            (arm, baseline),
+            look.pair(arm, baseline, goal.metric),
             found,
-            level_of(test, goal.role),
+            look.levels[goal.role],
         )
         for arm in look.contrasts
         for goal, found in look.goals(arm)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.policy.comparisons import Level, contrast
+from agents.policy.comparisons import Level, Sample, contrast
 from agents.policy.trial import Trial, add, dump_trial, load_trial
 from agents.policy.verdicts import judge
 from schemas.entities import MetricGoal
@@ -22,7 +22,7 @@ from streams.statistics.sums import Sums, dump, fixed, load
 from tests.support.trials import TEST, rows
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-LEVEL = Level(0.05, 1, 500)
+LEVEL = Level.shared(0.05, 1, 500)
 doubles = st.floats(-1e150, 1e150, allow_nan=False)
 METRICS = ("quality", "score")
 BOTH = replace(TEST, metrics=tuple(MetricGoal(m, "primary", "higher", 0.1) for m in METRICS))
@@ -84,10 +84,12 @@ def test_no_nan_or_infinity_leaves(found: list[dict[str, Any]]) -> None:
 samples = st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=2, max_size=6)
 
 
-def both(a: list[float], b: list[float], scale: float = 1, shift: float = 0) -> tuple[Sums, Sums]:
+def both(
+    a: list[float], b: list[float], scale: float = 1, shift: float = 0
+) -> tuple[Sample, Sample]:
     """Many copies, so that intervals exist."""
     one, other = (
-        Sums.of_values([v * scale + shift for v in [*values, values[0] + 1] * 60])
+        Sample.of(Sums.of_values([v * scale + shift for v in [*values, values[0] + 1] * 60]))
         for values in (a, b)
     )
     return one, other
