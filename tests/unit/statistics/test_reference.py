@@ -5,9 +5,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats import proportion
 
+from streams.partials import STATE
 from streams.statistics.estimates import Estimate, NoEstimate
 from streams.statistics.means import welch
 from streams.statistics.moments import Moments, moments
+from streams.statistics.needs import NEEDS
 from streams.statistics.rates import Rate, chi_square, rate, two_proportions, wilson
 from streams.statistics.sums import Sums
 
@@ -145,3 +147,10 @@ def test_numbers_beyond_doubles_are_no_estimate() -> None:
     narrow = welch(Moments(9, 1.0, 1e-60), Moments(9, 0.0, 1e-60), 0.05)
     assert isinstance(narrow, NoEstimate)
     assert "narrower" in narrow.reason
+
+
+def test_every_method_says_which_aggregates_it_needs_and_partials_carry_them() -> None:
+    assert {welch, two_proportions, chi_square} <= set(NEEDS)
+    for method, needed in NEEDS.items():
+        assert needed, method
+        assert needed <= set(STATE), method
