@@ -19,6 +19,8 @@ from agents import transport
 from agents.alerts import Alerts
 from agents.book import Book, Entry, Message, Publication
 from agents.errors import AgentsStopped, BadConfiguration
+from agents.monitor import Monitor
+from agents.policy.verdicts import Verdicts
 from agents.security import credentials
 from agents.selector import Selector
 from agents.shell import LANE, Shell
@@ -65,7 +67,8 @@ def run(config: AgentsConfig, stop: threading.Event) -> None:
 
 
 async def _run(config: AgentsConfig, registry: RegistryView, stop: threading.Event) -> None:
-    worker = Worker(config, [Selector(registry.snapshot), Alerts()])
+    monitor = Monitor(registry.snapshot, Verdicts())
+    worker = Worker(config, [Selector(registry.snapshot), monitor, Alerts()])
     config.health.waiting(LANE, "joining the group")
     await worker.start()
     try:
