@@ -180,8 +180,9 @@ def _state(
         high[some] = np.maximum.reduceat(values, begin)
     columns = {
         "n": n.astype(np.int64),
-        "total": np.bincount(code, weights=values, minlength=size),
-        "total_sq": np.bincount(code, weights=values * values, minlength=size),
+        # Of no values at all, bincount makes integers in spite of the weights.
+        "total": np.bincount(code, weights=values, minlength=size).astype(np.float64),
+        "total_sq": np.bincount(code, weights=values * values, minlength=size).astype(np.float64),
         "minimum": low,
         "maximum": high,
     }
