@@ -196,6 +196,34 @@ def migrate() -> None:
     console.print("\n".join(f"[green]applied[/] {name}" for name in applied) or "nothing to apply")
 
 
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    watch_s: Annotated[
+        float | None, typer.Option("--watch", metavar="SECONDS", min=1, help="Again and again.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say what is reachable, lagging or misconfigured, and what to do. Exit 0 only when healthy.
+
+    Asks Kafka, its topics, consumer groups and transactions, ClickHouse and its tables, the
+    processes of this data dir, the registry, disks and clocks. Changes nothing.
+
+    Examples:
+
+        rheostat doctor
+
+        rheostat doctor --json | jq '.findings[] | select(.level == "problem")'
+
+        RHEOSTAT_KAFKA_BOOTSTRAP=broker:9092 rheostat doctor --watch 10
+    """
+    from infra.doctor.checks import examined
+
+    logs.configure("CRITICAL")
+    settings = settings_with(data_dir=data_dir)
+    raise typer.Exit(examined(settings, console, as_json=as_json, again_s=watch_s))
+
+
 @registry_app.command("apply")
 def registry_apply(
     path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="Models, tests, policies.")],

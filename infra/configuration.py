@@ -58,11 +58,10 @@ def read(**options: object) -> Settings:
         ) from None
 
 
-def origins(settings: Settings, options: Mapping[str, object] | None = None) -> list[Origin]:
+def origins(settings: Settings) -> list[Origin]:
     """Every setting with its source, in the order in which they are declared."""
-    given = {name for name, value in (options or {}).items() if value is not None}
     file = _file()
-    return [_origin(settings, name, given, file) for name in Settings.model_fields]
+    return [_origin(settings, name, file) for name in Settings.model_fields]
 
 
 def unknown_variables(environment: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -102,17 +101,24 @@ def _file() -> dict[str, Any]:
         raise OperatorError(f"{path} cannot be read: {error.strerror}; {how}.") from error
 
 
-def _origin(settings: Settings, name: str, given: set[str], file: Mapping[str, Any]) -> Origin:
+def _origin(settings: Settings, name: str, file: Mapping[str, Any]) -> Origin:
     value = getattr(settings, name)
-    if name in given:
-        return Origin(name, _shown(name, value), "command line", _option(name))
+    shown = _shown(name, value)
+    if name in settings.model_fields_set and value not in _elsewhere(name, file):
+        return Origin(name, shown, "command line", _option(name))
     if os.environ.get(_variable(name)):
-        return Origin(name, _shown(name, value), "environment", _variable(name))
+        return Origin(name, shown, "environment", _variable(name))
     if name in file:
-        return Origin(name, _shown(name, value), "file", str(config_path()))
+        return Origin(name, shown, "file", str(config_path()))
     if name in {"kafka_bootstrap", "clickhouse_url"} and (found := settings.running(name)):
         return Origin(name, hidden(found), "running stack", str(settings.run_dir))
-    return Origin(name, _shown(name, value), "default", "")
+    return Origin(name, shown, "default", "")
+
+
+def _elsewhere(name: str, file: Mapping[str, Any]) -> list[Any]:
+    """What the environment and the file would give."""
+    beneath = Settings()
+    return [getattr(beneath, name)] if os.environ.get(_variable(name)) or name in file else []
 
 
 def _shown(name: str, value: Any) -> str:
