@@ -198,9 +198,15 @@ def migrate() -> None:
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for programs.")] = False,
     watch_s: Annotated[
-        float | None, typer.Option("--watch", metavar="SECONDS", min=1, help="Again and again.")
+        float | None,
+        typer.Option(
+            "--watch",
+            metavar="SECONDS",
+            min=1,
+            help="Again and again, until Ctrl-C.",
+        ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
