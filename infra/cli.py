@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 from agents.errors import AgentError
-from infra import logs
+from infra import configuration, logs
 from infra.errors import OperatorError
 from infra.settings import Settings
-from infra.supervisor import Step
+from infra.steps import Step
 from schemas.errors import ContractError
 from sinks.errors import SinkError
 from streams.errors import StreamError
@@ -53,14 +52,7 @@ def main() -> None:
 
 def settings_with(**options: object) -> Settings:
     """Settings with the command line's options over them. Raises OperatorError."""
-    given = {name: value for name, value in options.items() if value is not None}
-    try:
-        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks them
-    except ValidationError as error:
-        lines = [
-            f"RHEOSTAT_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
-        ]
-        raise OperatorError("settings are not usable:\n  " + "\n  ".join(lines)) from error
+    return configuration.read(**options)
 
 
 @app.command()
@@ -87,9 +79,9 @@ def up(
 
         rheostat up --data-dir /var/lib/rheostat --scale streams=2
 
-        RHEOSTAT_KAFKA_BOOTSTRAP=broker:9092 rheostat up --without clickhouse
+        RHEOSTAT_KAFKA_BOOTSTRAP=broker:9092 rheostat up --without clickhouse --without sinks
     """
-    from infra.stack import StackOptions, build, parse_scale
+    from infra.stack import StackOptions, build, exposed, parse_scale
 
     settings = settings_with(
         data_dir=data_dir,
@@ -100,11 +92,16 @@ def up(
     logs.configure(settings.log_level)
     options = StackOptions(tuple(without or ()), parse_scale(scale or ()))
     supervisor, resolved = build(settings, options, _steps)
+    for warning in (exposed(settings, options), *configuration.unknown_variables()):
+        if warning is not None:
+            err.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
 
     def announce() -> None:
         console.print(
             f"[bold green]ready[/]  Kafka {resolved.bootstrap}  ClickHouse "
-            f"{resolved.clickhouse.rpartition('@')[2]}  data {resolved.data_dir}  (Ctrl-C stops)"
+            f"{configuration.hidden(resolved.clickhouse)}  data {resolved.data_dir}  "
+            "(Ctrl-C stops)",
+            soft_wrap=True,
         )
 
     supervisor.run(announce)
@@ -118,7 +115,8 @@ def _steps(settings: Settings) -> list[Step]:
 
         report = ensure(settings)
         for fault in report.faults:
-            err.print(f"[yellow]topic:[/] {fault}", highlight=False)
+            err.print("[yellow]topic:[/]", end=" ")
+            err.print(str(fault), highlight=False, markup=False, soft_wrap=True)
 
     def migrate_step() -> None:
         from infra.workers import migrate
@@ -158,7 +156,14 @@ def worker(
 def topics(
     check: Annotated[bool, typer.Option("--check", help="Only check; create nothing.")] = False,
 ) -> None:
-    """Create the topics that are missing and check those that exist. Exit 1 when one is wrong."""
+    """Create the topics that are missing and check those that exist. Exit 1 when one is wrong.
+
+    Examples:
+
+        rheostat topics
+
+        RHEOSTAT_KAFKA_BOOTSTRAP=broker:9092 rheostat topics --check
+    """
     from infra.topics import ensure
 
     report = ensure(settings_with(), create=not check)
@@ -167,18 +172,62 @@ def topics(
     for name in report.present:
         console.print(f"present {name}", highlight=False)
     for fault in report.faults:
-        console.print(f"[red]wrong[/]   {fault}", highlight=False)
+        console.print("[red]wrong[/]  ", end=" ")
+        console.print(str(fault), highlight=False, markup=False, soft_wrap=True)
     if report.faults:
         raise typer.Exit(1)
 
 
 @app.command()
 def migrate() -> None:
-    """Apply the ClickHouse migrations that have not been applied yet."""
+    """Apply the ClickHouse migrations that have not been applied yet.
+
+    Every migration is applied once; an interrupted one is repeated. Start it again at any time.
+
+    Example:
+
+        RHEOSTAT_CLICKHOUSE_URL=http://user:password@clickhouse:8123 rheostat migrate
+    """
     from infra.workers import migrate as apply
 
-    applied = apply(settings_with())
+    settings = settings_with()
+    logs.configure("WARNING")
+    applied = apply(settings)
     console.print("\n".join(f"[green]applied[/] {name}" for name in applied) or "nothing to apply")
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for programs.")] = False,
+    watch_s: Annotated[
+        float | None,
+        typer.Option(
+            "--watch",
+            metavar="SECONDS",
+            min=1,
+            help="Again and again, until Ctrl-C.",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say what is reachable, lagging or misconfigured, and what to do. Exit 0 only when healthy.
+
+    Asks Kafka, its topics, consumer groups and transactions, ClickHouse and its tables, the
+    processes of this data dir, the registry, disks and clocks. Changes nothing.
+
+    Examples:
+
+        rheostat doctor
+
+        rheostat doctor --json | jq '.findings[] | select(.level == "problem")'
+
+        RHEOSTAT_KAFKA_BOOTSTRAP=broker:9092 rheostat doctor --watch 10
+    """
+    from infra.doctor.checks import examined
+
+    logs.configure("CRITICAL")
+    settings = settings_with(data_dir=data_dir)
+    raise typer.Exit(examined(settings, console, as_json=as_json, again_s=watch_s))
 
 
 @registry_app.command("apply")
@@ -203,7 +252,12 @@ def registry_apply(
 
 @app.command()
 def version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    Example:
+
+        rheostat version
+    """
     console.print(installed_version("rheostat"))
 
 
