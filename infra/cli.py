@@ -202,6 +202,46 @@ def registry_apply(
 
 
 @app.command()
+def demo(
+    data_dir: DataDir = None,
+    kafka_port: Annotated[int | None, typer.Option(help="Port of the demo's broker.")] = None,
+    clickhouse_port: Annotated[int | None, typer.Option(help="Port of its ClickHouse.")] = None,
+    api_port: Annotated[int | None, typer.Option(help="Port of its REST API.")] = None,
+    speed: Annotated[float, typer.Option(min=0.1, help="Trace seconds per second.")] = 60.0,
+    requests: Annotated[
+        int | None, typer.Option(min=1, help="Only so many requests of the trace.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which question goes with which request.")] = 1,
+    live: Annotated[bool, typer.Option(help="A live view, or plain lines.")] = True,
+    keep: Annotated[bool, typer.Option(help="Leave the stack running until Ctrl-C.")] = False,
+    save_svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the view near the end into a file.")
+    ] = None,
+) -> None:
+    """Run the whole loop on real data, and show it live.
+
+    Starts a stack of its own (on free ports, in a folder that is removed afterwards unless you name
+    one), replays an hour of production requests in a minute: part of them in an A/B test of two
+    models, the others served by the model that the selection names. Then it compares what was
+    produced with what was counted, stored and dead-lettered. Exit 1 when a single record differs.
+
+    Examples:
+
+        rheostat demo
+
+        rheostat demo --speed 600 --no-live
+
+        rheostat demo --keep --data-dir demo-data
+    """
+    from infra.demo.run import DemoOptions, run
+    from infra.demo.session import SessionOptions
+
+    session = SessionOptions(speed, requests, seed, live, save_svg)
+    options = DemoOptions(data_dir, kafka_port, clickhouse_port, api_port, keep, session)
+    raise typer.Exit(run(settings_with(), options, console))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     console.print(installed_version("rheostat"))
