@@ -21,7 +21,7 @@ from infra.demo.lines import Lines
 from infra.demo.plan import Plan, plan
 from infra.demo.reconcile import Reconciliation
 from infra.demo.replay import Replay, ReplayConfig, Rules
-from infra.demo.view import render
+from infra.demo.view import SMALLEST, render
 from infra.demo.watch import Context, Watch
 from infra.settings import Settings
 from infra.workers import catalog, kafka_config
@@ -127,7 +127,8 @@ def _show(
 ) -> Reconciliation:
     """Shows the run until it is settled; leaves the last view on the screen."""
     lines, result, drawn = Lines(), None, options.save_svg is None
-    live = options.live and console.is_terminal
+    large = console.width >= SMALLEST[0] and console.height >= SMALLEST[1]
+    live = options.live and console.is_terminal and large
     screen = Live(console=console, screen=True, auto_refresh=False, transient=True)
     with screen if live else nullcontext():
         while result is None:

@@ -25,8 +25,18 @@ THEME = TerminalTheme(
         (57, 197, 207),
         (177, 186, 196),
     ],
+    [
+        (92, 100, 110),
+        (255, 161, 152),
+        (86, 211, 100),
+        (227, 179, 65),
+        (121, 192, 255),
+        (210, 168, 255),
+        (86, 212, 221),
+        (240, 246, 252),
+    ],
 )
-"""Background, text, and the eight colours of a terminal."""
+"""Background, text, and the colours of a terminal: eight, and eight bright ones."""
 
 
 def save(picture: Picture, path: Path) -> None:

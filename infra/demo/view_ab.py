@@ -12,6 +12,11 @@ from infra.demo.state import Picture
 from schemas.records import AbVerdict, Comparison
 
 ROWS_WHILE_COLLECTING = 4
+LEGEND = "interval of the difference, valid at every look; right of 0 is better"
+BORDER = "bright_black"
+TITLE = "bold default"
+SPARKS = 16
+WIDE = 110
 SRM_SUSPECT = 0.001
 STYLES = {
     "better": "bold green",
@@ -33,16 +38,29 @@ def ab_panel(picture: Picture, width: int) -> Panel:
     title: Text
     content: RenderableType
     if verdict is None:
-        title, content = Text("A/B test"), Text("collecting: no verdict published yet", "dim")
+        title, content = (
+            Text("A/B test", TITLE),
+            Text("collecting: no verdict published yet", "dim"),
+        )
     else:
         title, content = _title(verdict), _comparisons(picture.news.verdicts, width)
-    return Panel(content, title=title, title_align="left", border_style="dim", padding=(0, 1))
+    return Panel(
+        content,
+        title=title,
+        title_align="left",
+        subtitle=LEGEND,
+        subtitle_align="right",
+        border_style=BORDER,
+        padding=(0, 1),
+    )
 
 
 def _title(verdict: AbVerdict) -> Text:
     arms = " : ".join(f"{a.arm} {a.events:,}" for a in verdict.arms)
     style = {"decided": "bold green", "invalid": "bold red"}.get(verdict.status, "yellow")
-    title = Text.assemble(f"A/B test {verdict.ab_test_id}: ", (verdict.status, style), f"  {arms}")
+    title = Text.assemble(
+        (f"A/B test {verdict.ab_test_id}: ", TITLE), (verdict.status, style), f"  {arms}"
+    )
     if verdict.winner is not None:
         title.append(f"  {verdict.winner} wins", "bold green")
     if verdict.srm_p_value is not None and verdict.srm_p_value < SRM_SUSPECT:
@@ -51,28 +69,34 @@ def _title(verdict: AbVerdict) -> Text:
 
 
 def _comparisons(verdicts: Sequence[AbVerdict], width: int) -> Table:
-    wide = width >= 110
-    grid = Table.grid(padding=(0, 1), expand=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(ratio=1)
-    grid.add_column(no_wrap=True, justify="right")
-    grid.add_column(no_wrap=True, justify="right")
-    grid.add_column(no_wrap=True)
-    for comparison in verdicts[-1].comparisons:
-        past = [bounds for v in verdicts if (bounds := _bounds(v, comparison)) is not None]
-        room = max(11, width - (76 if wide else 64))
-        cells = [
-            Text(comparison.metric, "bold" if comparison.role == "primary" else ""),
-            _bar(comparison, past, room),
-            Text(quantity(comparison.metric, comparison.difference, sign=True)),
-            Text(_range(comparison), "dim"),
-            Text(comparison.verdict.replace("_", " "), STYLES[comparison.verdict]),
-        ]
-        if wide:
-            widths = [upper - lower for lower, upper in past]
-            cells.append(Text(spark(_thinned(widths, 16), 16), "dim"))
-        grid.add_row(*cells)
+    """Name, interval as a bar and in numbers, verdict; and how the interval's width went."""
+    rows = [(each, _past(verdicts, each)) for each in verdicts[-1].comparisons]
+    texts = [_texts(each, past, width >= WIDE) for each, past in rows]
+    used = sum(max(text.cell_len for text in column) + 1 for column in zip(*texts, strict=True))
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    for justify in ("left", "left", "right", "right", "left", "left"):
+        grid.add_column(no_wrap=True, justify=justify)
+    for (each, past), (name, *numbers) in zip(rows, texts, strict=True):
+        grid.add_row(name, _bar(each, past, max(11, width - 5 - used)), *numbers)
     return grid
+
+
+def _texts(
+    comparison: Comparison, past: Sequence[tuple[float, float]], wide: bool
+) -> tuple[Text, ...]:
+    widths = [upper - lower for lower, upper in past]
+    return (
+        Text(comparison.metric, "bold" if comparison.role == "primary" else ""),
+        Text(quantity(comparison.metric, comparison.difference, sign=True)),
+        Text(_range(comparison), "dim"),
+        Text(comparison.verdict.replace("_", " "), STYLES[comparison.verdict]),
+        *([Text(spark(_thinned(widths, SPARKS), SPARKS).ljust(SPARKS), "dim")] if wide else []),
+    )
+
+
+def _past(verdicts: Sequence[AbVerdict], like: Comparison) -> list[tuple[float, float]]:
+    """The intervals of the same metric and arm, oldest first."""
+    return [bounds for verdict in verdicts if (bounds := _bounds(verdict, like)) is not None]
 
 
 def _bar(comparison: Comparison, past: Sequence[tuple[float, float]], width: int) -> Text:
