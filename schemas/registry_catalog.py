@@ -15,8 +15,8 @@ from schemas.topics import TOPICS, topic_name
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 TIMEOUT_S = 10.0
 UNKNOWN_S = 10.0
-"""How long "nobody registered this id" is believed: a flood of made-up ids asks once, and an id that
-is registered after its first message is not unknown for ever."""
+"""How long "nobody registered this id" is believed: a flood of one made-up id asks once, and an id
+that is registered after its first message is not unknown for ever."""
 UNKNOWN_MAX = 100_000
 _NO_SUCH_SCHEMA = 40403
 _NO_SUCH_SUBJECT = 40401
@@ -79,7 +79,7 @@ class RegistryCatalog:
             code = int(value.get("error_code", 0))
         except (ValueError, TypeError, AttributeError) as error:
             raise RegistryUnavailable(
-                f"{path} was answered with {answer.status_code} and nothing a schema registry says: "
+                f"{path} got {answer.status_code} and nothing that a schema registry says: "
                 f"{answer.text[:200]!r}; is RHEOSTAT_SCHEMA_REGISTRY_URL right?"
             ) from error
         if code in (_NO_SUCH_SCHEMA, _NO_SUCH_SUBJECT):

@@ -122,7 +122,7 @@ def _with_defaults(records: Records, absent: Sequence[Mapping[str, Any]]) -> Rec
         if step is not None and step.kind == "text":
             texts[step.name] = Texts(zeros, zeros, zeros, zeros, present)
         elif step is not None:
-            filled = np.full(size, default or 0, np.float64 if step.real else np.int64)
+            filled: Any = np.full(size, default or 0, np.float64 if step.real else np.int64)
             numbers[step.name] = Numbers(filled, present)
     return replace(records, texts=texts, numbers=numbers)
 

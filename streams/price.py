@@ -59,7 +59,8 @@ class PriceTable:
 
 
 def _cost(tokens: tuple[Integers, Integers, Integers], rates: Integers) -> Integers:
-    return tokens[0] * rates[:, 0] + tokens[1] * rates[:, 1] + tokens[2] * rates[:, 2]
+    cost: Integers = tokens[0] * rates[:, 0] + tokens[1] * rates[:, 1] + tokens[2] * rates[:, 2]
+    return cost
 
 
 def price_table(models: Iterable[Model]) -> PriceTable:

@@ -173,7 +173,7 @@ class Worker:
         return {source.kafka.topic(t): str(TOPICS[t].record) for t in source.topics}
 
     def _recover(self) -> None:
-        """Aborts what is open and goes back to what is committed. Raises BatchAborted: repeat it."""
+        """Aborts what is open, goes back to what is committed. Raises BatchAborted: repeat it."""
         try:
             self._producer.abort_transaction(30.0)
         except KafkaException as error:
