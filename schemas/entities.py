@@ -23,6 +23,8 @@ Capability = Annotated[
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+UsdPerMtok = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+"""Bounded so that the cost of the most tokens a call may have fits 64-bit nano-dollars."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 ModelStatus = Literal["draft", "active", "deprecated", "retired"]
@@ -36,9 +38,9 @@ class Price:
     """USD per million tokens, valid from `valid_from` until the next price's."""
 
     valid_from: Annotated[datetime, AwareDatetime]
-    input_usd_per_mtok: NonNegative
-    output_usd_per_mtok: NonNegative
-    cached_input_usd_per_mtok: NonNegative | None = None
+    input_usd_per_mtok: UsdPerMtok
+    output_usd_per_mtok: UsdPerMtok
+    cached_input_usd_per_mtok: UsdPerMtok | None = None
 
 
 @dataclass(frozen=True, slots=True)

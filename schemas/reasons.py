@@ -10,6 +10,7 @@ class Reason(StrEnum):
     OVERSIZED = "oversized"  # larger than MAX_VALUE_BYTES
     NOT_WIRE_FORMAT = "not_wire_format"  # does not start with byte 0 and a schema id
     UNKNOWN_SCHEMA = "unknown_schema"  # a schema id that nobody registered
+    INCOMPATIBLE_SCHEMA = "incompatible_schema"  # of this record, but ours cannot read it
     WRONG_RECORD = "wrong_record"  # a known schema that does not belong on this topic
     MALFORMED_BODY = "malformed_body"  # cut short, trailing bytes, or a bad union branch
     BAD_UTF8 = "bad_utf8"  # a text that is not UTF-8

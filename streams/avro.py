@@ -40,14 +40,20 @@ class Step:
     kind: Kind
     null_branch: int | None
 
+    @property
+    def real(self) -> bool:
+        """Whether its values are real numbers, not integers."""
+        return self.kind in ("double", "float")
+
 
 def plan(schema: WriterSchema) -> tuple[Step, ...] | None:
     """The steps for a flat record, None when a field is nested (then records go one by one)."""
-    steps = tuple(_step(f["name"], f["type"]) for f in schema.source["fields"])
+    steps = tuple(step(f["name"], f["type"]) for f in schema.source["fields"])
     return None if None in steps else tuple(s for s in steps if s is not None)
 
 
-def _step(name: str, avro_type: Any) -> Step | None:
+def step(name: str, avro_type: Any) -> Step | None:
+    """How a field of this type is read, None when it is nested."""
     null_branch = None
     if isinstance(avro_type, list):
         if len(avro_type) != 2 or "null" not in avro_type:

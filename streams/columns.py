@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from streams.types import InvalidRecord
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -86,6 +88,7 @@ class Records:
     raw[i]. `rows[i]` is the record's place in its RawBatch. `bad` marks records whose bytes do not
     fit the schema; their columns mean nothing. `text_runs` are groups of text fields that stand
     next to each other in the bytes. `nested` keeps what does not fit columns, a mapping a record.
+    `faults` says why record i is bad where that is known better than "malformed".
     """
 
     record: str
@@ -98,6 +101,7 @@ class Records:
     texts: Mapping[str, Texts]
     text_runs: Sequence[Sequence[str]]
     nested: Sequence[Mapping[str, Any]] = field(default=())
+    faults: Mapping[int, InvalidRecord] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)

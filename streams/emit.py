@@ -13,6 +13,7 @@ from streams.partials import to_ipc
 from streams.types import InvalidRecord, OffsetSpan, RawBatch
 
 PARTIALS_BYTES_MAX = 8 * 1024 * 1024
+YEAR_9999_MS = 253_370_764_800_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,11 @@ def _events(wide: pl.DataFrame | None, tidy: pl.DataFrame | None) -> int:
     return inferences + (0 if tidy is None else int(tidy["n"].sum()))
 
 
+def _moment(timestamp_ms: int) -> datetime:
+    """A message's timestamp; on a topic with CreateTime a producer may claim any."""
+    return datetime.fromtimestamp(min(max(0, timestamp_ms), YEAR_9999_MS) / 1000, UTC)
+
+
 def dead_letter(batch: RawBatch, reject: InvalidRecord, now: datetime, codec: Codec) -> Outgoing:
     """The untouched bytes of a record, where it stood and why it was rejected."""
     at = batch.locate(reject.row)
@@ -133,7 +139,7 @@ def dead_letter(batch: RawBatch, reject: InvalidRecord, now: datetime, codec: Co
         "source_topic": batch.topic,
         "source_partition": at.partition,
         "source_offset": at.offset,
-        "source_timestamp": datetime.fromtimestamp(max(0, at.timestamp_ms) / 1000, UTC),
+        "source_timestamp": _moment(at.timestamp_ms),
         "key": at.key,
         "value": batch.values[reject.row],
         "reason_code": reject.reason.value,

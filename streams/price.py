@@ -48,10 +48,19 @@ class PriceTable:
             return np.zeros(len(slots), np.int64), np.zeros(len(slots), np.bool_)
         at = np.searchsorted(self.moment, (slots << TIME_BITS) + time_ms, side="right") - 1
         found: Mask = (at >= 0) & (slots >= 0) & (self.moment[at] >> TIME_BITS == slots)
-        rates = self.rates[at]
         cached = np.minimum(tokens[2], tokens[0])
-        pico = (tokens[0] - cached) * rates[:, 0] + tokens[1] * rates[:, 1] + cached * rates[:, 2]
-        return np.where(found, (pico + PICO_PER_NANO // 2) // PICO_PER_NANO, 0), found
+        charged = (tokens[0] - cached, tokens[1], cached)
+        # Whole nano-dollars a token and the rest apart: the pico-dollars of 2^31 tokens overflow.
+        nano, rest = np.divmod(self.rates, PICO_PER_NANO)
+        nanos = _cost(charged, nano[at])
+        if rest.any():
+            nanos += (_cost(charged, rest[at]) + PICO_PER_NANO // 2) // PICO_PER_NANO
+        return np.where(found, nanos, 0), found
+
+
+def _cost(tokens: tuple[Integers, Integers, Integers], rates: Integers) -> Integers:
+    cost: Integers = tokens[0] * rates[:, 0] + tokens[1] * rates[:, 1] + tokens[2] * rates[:, 2]
+    return cost
 
 
 def price_table(models: Iterable[Model]) -> PriceTable:

@@ -1,7 +1,6 @@
 """A live view of the compacted `registry` topic, held by every process that needs its facts."""
 
 import threading
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,7 +8,14 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from schemas.convert import from_record
 from schemas.entities import AbTest, Model
@@ -17,10 +23,11 @@ from schemas.errors import MalformedMessage, RegistryUnavailable, UnknownSchema
 from schemas.records import RegistryFact
 from schemas.topics import Topic
 from schemas.wire import Codec
-from streams.errors import ViewNotLoaded
+from streams.errors import ViewFailed, ViewNotLoaded
 from streams.kafka import KafkaConfig
 
 POLL_S = 0.2
+RETRY_S = 1.0
 log = structlog.get_logger(__name__)
 
 
@@ -62,7 +69,10 @@ class RegistryView:
         self._codec = codec
         # The group is only a name: partitions are assigned by hand and nothing is committed.
         group = kafka.group(f"registry-view-{uuid.uuid4().hex}")
-        self._consumer = Consumer(kafka.consumer(group))
+        # The end of a partition is told by the client: after compaction, retention or an aborted
+        # transaction no message need stand before it.
+        self._consumer = Consumer(kafka.consumer(group, enable_partition_eof=True))
+        self._failure: Exception | None = None
         self._snapshot = RegistrySnapshot()
         self._loaded = threading.Event()
         self._stop = threading.Event()
@@ -90,67 +100,86 @@ class RegistryView:
         self._thread.join(timeout=30)
 
     def snapshot(self) -> RegistrySnapshot:
-        """The newest state."""
+        """The newest state. Raises ViewFailed when it is followed no longer."""
+        if self._failure is not None:
+            raise ViewFailed(
+                f"{self._topic} is followed no longer: {self._failure!r}"
+            ) from self._failure
         return self._snapshot
 
     def wait_loaded(self, timeout_s: float) -> RegistrySnapshot:
-        """Waits until everything that was there at the start is applied. Raises ViewNotLoaded."""
+        """Waits until everything that was there at the start is applied.
+
+        Raises ViewNotLoaded, ViewFailed.
+        """
         if not self._loaded.wait(timeout_s):
             raise ViewNotLoaded(
                 f"{self._topic} could not be read to its end within {timeout_s:g} s; is Kafka "
                 "reachable, and were the topics created (rheostat topics)?"
             )
-        return self._snapshot
+        return self.snapshot()
 
     def _run(self) -> None:
         try:
-            pending = self._assign()
-            while not self._stop.is_set():
-                if not pending:
-                    self._loaded.set()
-                for message in self._consumer.consume(500, POLL_S):
-                    if message.error() is None:
-                        self._apply(message)
-                pending = {p for p in pending if not self._reached(*p)}
+            self._follow()
+        except Exception as error:  # told to whoever asks for the next snapshot
+            log.exception("registry topic is followed no longer")
+            self._failure = error
+            self._loaded.set()
         finally:
             self._consumer.close()
 
-    def _assign(self) -> set[tuple[int, int]]:
-        """Assigns every partition; returns (partition, end offset) that remain to be read."""
+    def _follow(self) -> None:
+        unread = self._assign()
+        while not self._stop.is_set():
+            for message in self._consumer.consume(500, POLL_S):
+                error = message.error()
+                if error is None:
+                    self._apply(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    unread.discard(message.partition())
+                else:
+                    log.warning("registry topic", error=str(error))
+            if not unread:
+                self._loaded.set()
+
+    def _assign(self) -> set[int]:
+        """Assigns every partition from its beginning; returns their numbers."""
         while not self._stop.is_set():
             try:
                 found = self._consumer.list_topics(self._topic, timeout=5).topics[self._topic]
-                parts = [TopicPartition(self._topic, p, OFFSET_BEGINNING) for p in found.partitions]
-                ends = {
-                    (p.partition, self._consumer.get_watermark_offsets(p, timeout=5)[1])
-                    for p in parts
-                }
+                partitions = set(found.partitions)
             except KafkaException as error:
                 log.warning("registry topic not readable yet", error=str(error))
-                parts, ends = [], set()
-            if parts:
-                self._consumer.assign(parts)
-                return ends
-            time.sleep(POLL_S)
+                partitions = set()
+            if partitions:
+                self._consumer.assign(
+                    [TopicPartition(self._topic, p, OFFSET_BEGINNING) for p in partitions]
+                )
+                return partitions
+            self._stop.wait(POLL_S)
         return set()
 
-    def _reached(self, partition: int, end: int) -> bool:
-        """Whether everything before `end` was read; control records make positions jump."""
-        here = self._consumer.position([TopicPartition(self._topic, partition)])[0].offset
-        return bool(end == 0 or here >= end)
-
     def _apply(self, message: Message) -> None:
-        key = (message.key() or b"").decode()
-        value = message.value()
-        if value is None:
-            self._snapshot = self._snapshot.without(key)
-            return
+        """Facts that are no facts are skipped: the one before them stays in force."""
         try:
-            fact = from_record(RegistryFact, self._codec.decode(value, "RegistryFact"))
-        except (MalformedMessage, UnknownSchema) as error:
-            log.error("registry fact skipped", key=key, offset=message.offset(), error=str(error))
+            key = (message.key() or b"").decode()
+            fact = self._fact(message.value())
+        except (MalformedMessage, UnknownSchema, UnicodeDecodeError) as error:
+            log.error("registry fact skipped", offset=message.offset(), error=str(error))
             return
-        except RegistryUnavailable as error:
-            log.error("registry fact not decodable now", key=key, error=str(error))
-            raise
-        self._snapshot = self._snapshot.with_fact(key, fact)
+        if fact is None:
+            self._snapshot = self._snapshot.without(key)
+        else:
+            self._snapshot = self._snapshot.with_fact(key, fact)
+
+    def _fact(self, value: bytes | None) -> RegistryFact | None:
+        """The fact, None for a deletion. Waits for a schema registry that does not answer."""
+        while value is not None:
+            try:
+                return from_record(RegistryFact, self._codec.decode(value, "RegistryFact"))
+            except RegistryUnavailable as error:
+                log.warning("registry fact waits for its schema", error=str(error))
+                if self._stop.wait(RETRY_S):
+                    break
+        return None

@@ -1,6 +1,7 @@
 """The only consumer of the hot topics: micro-batches by size and linger, with their offsets."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +19,14 @@ from confluent_kafka import (
 )
 
 from schemas.topics import Topic
-from streams.errors import WorkerStopped
+from streams.errors import BatchAborted, WorkerStopped
 from streams.kafka import KafkaConfig
 from streams.telemetry import LAG
 from streams.types import Coordinates, OffsetSpan, RawBatch
 
-COMMITTED_TIMEOUT_S = 30.0
+LANE = "streams"
+COMMITTED_TIMEOUT_S = 60.0
+"""Longer than a transaction may last: until a dead worker's ends, its offsets are not told."""
 log = structlog.get_logger(__name__)
 
 
@@ -92,7 +95,8 @@ class Source:
         """The next batch, None when the linger passed without a message.
 
         When partitions left during the call, the batch is dropped and read again: it may hold
-        messages that now belong to another worker.
+        messages that now belong to another worker. Raises BatchAborted when that fails for now,
+        WorkerStopped when the consumer cannot go on.
         """
         self._disturbed = False
         messages = self._consumer.consume(self.config.batch_size, self.config.linger_ms / 1000)
@@ -104,28 +108,33 @@ class Source:
         return _batch(messages) if messages else None
 
     def rewind(self) -> None:
-        """Goes back to the committed offsets of everything assigned."""
-        assigned = self._consumer.assignment()
-        if not assigned:
-            return
-        for at in self._consumer.committed(assigned, timeout=COMMITTED_TIMEOUT_S):
-            if at.error is not None:
-                raise KafkaException(at.error)
-            if at.offset < 0:
-                at.offset = OFFSET_BEGINNING
-            self._consumer.seek(at)
+        """Goes back to the committed offsets of everything assigned.
+
+        Raises BatchAborted when Kafka does not say or do it now: then it has to be repeated.
+        """
+        try:
+            assigned = self._consumer.assignment()
+            committed = assigned and self._consumer.committed(assigned, COMMITTED_TIMEOUT_S)
+            for at in committed:
+                if at.error is not None:
+                    raise KafkaException(at.error)
+                if at.offset < 0:
+                    at.offset = OFFSET_BEGINNING
+                self._consumer.seek(at)
+        except KafkaException as error:
+            raise BatchAborted(f"cannot go back to the committed offsets: {error}") from error
 
     def group_metadata(self) -> Any:
         """What a transaction needs to commit this group's offsets, fenced by generation."""
         return self._consumer.consumer_group_metadata()
 
-    def measure_lag(self, lane: str) -> None:
+    def measure_lag(self) -> None:
         """Updates the lag metric from what the client knows; asks no broker."""
         for here in self._consumer.position(self._consumer.assignment()):
             low, high = self._consumer.get_watermark_offsets(here, cached=True)
             if high >= 0:
                 lag = high - max(here.offset, low, 0)
-                LAG.labels(lane, here.topic, str(here.partition)).set(max(0, lag))
+                LAG.labels(LANE, here.topic, str(here.partition)).set(max(0, lag))
 
     def close(self) -> None:
         """Leaves the broker; a static member's partitions wait for its return."""
@@ -137,6 +146,10 @@ class Source:
     def _revoked(self, _: Any, partitions: Sequence[TopicPartition]) -> None:
         self._disturbed = True
         log.info("partitions revoked", partitions=_names(partitions))
+        for at in partitions:
+            # Its lag is the next owner's to tell.
+            with suppress(KeyError):
+                LAG.remove(LANE, at.topic, str(at.partition))
 
     def _is_error(self, message: Any) -> bool:
         error = message.error()

@@ -41,6 +41,9 @@ INSERT_S = Histogram(
     "rheostat_insert_seconds", "One insert into ClickHouse", ["table"], buckets=LATENCY_S
 )
 INSERT_RETRIES = Counter("rheostat_insert_retries", "Inserts that have to be repeated", ["table"])
+SKIPPED = Counter(
+    "rheostat_skipped_messages", "Messages of a control topic that are none of ours", ["topic"]
+)
 INTENTS_REPLAYED = Counter(
     "rheostat_intents_replayed", "Batches repeated under their token after a restart", ["table"]
 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.reasons import MAX_AHEAD_MS, MAX_TEXT_BYTES, Reason
 from streams.columns import Integers, Mask, Records, utf8
-from streams.rules import CUSTOM_METRIC, RESERVED_METRICS, RULES, Range, Rules
+from streams.rules import CUSTOM_METRIC, CUSTOM_VALUE, RESERVED_METRICS, RULES, Range, Rules
 from streams.types import InvalidRecord, RawBatch
 
 Finding = tuple[Mask, Reason, str, Callable[[int], str]]
@@ -54,7 +54,8 @@ def _findings(
     yield from _utf8_findings(records)
     for field, limits in rules.ranges.items():
         yield from _range_findings(records, field, limits)
-    yield from _time_findings(records, rules.time, batch, retention_ms)
+    for field in rules.times:
+        yield from _time_findings(records, field, batch, retention_ms)
     if rules.metric is not None:
         yield _metric_finding(records, rules.metric)
     if records.nested:
@@ -177,11 +178,14 @@ def _metric_finding(records: Records, field: str) -> Finding:
 
 def _score_findings(records: Records) -> Iterator[Finding]:
     """The scores inside evaluation results: what holds for feedback holds for them."""
-    named, finite = np.ones((2, len(records)), np.bool_)
+    named, finite, inside = np.ones((3, len(records)), np.bool_)
     for i, value in enumerate(records.nested):
         for score in value.get("scores", ()):
             name, number = score["metric"], score["value"]
             named[i] &= bool(re.fullmatch(CUSTOM_METRIC, name)) and name not in RESERVED_METRICS
             finite[i] &= number is None or math.isfinite(number)
+            inside[i] &= number is None or CUSTOM_VALUE.low <= number <= CUSTOM_VALUE.high
     yield ~named, Reason.BAD_METRIC, "scores", lambda _: f"names a metric not like {CUSTOM_METRIC}"
     yield ~finite, Reason.NOT_FINITE, "scores", lambda _: "holds a value that is no finite number"
+    limits = f"{CUSTOM_VALUE.low:g} to {CUSTOM_VALUE.high:g}"
+    yield ~inside, Reason.OUT_OF_RANGE, "scores", lambda _: f"holds a value not from {limits}"
