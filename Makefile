@@ -17,11 +17,12 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -m "not chaos" -q
 
-## make check   ruff, mypy --strict, import arrows
+## make check   ruff, mypy --strict (the client as Python 3.10 too), import arrows
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd client && ../$(BIN)/mypy
 	$(BIN)/lint-imports
 
 ## make chaos   kill -9 everything at random, then compare counts exactly
@@ -48,9 +49,9 @@ $(BIN)/uv: requirements/bootstrap.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@touch $(BIN)/uv
 
-$(STAMP): $(BIN)/uv requirements/dev.txt pyproject.toml
+$(STAMP): $(BIN)/uv requirements/dev.txt pyproject.toml client/pyproject.toml
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip sync --quiet --require-hashes requirements/bootstrap.txt requirements/dev.txt
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable . --editable ./client
 	@touch $(STAMP)
 
 clean:
