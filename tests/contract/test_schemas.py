@@ -171,7 +171,7 @@ def compare_union(hint: Any, branches: list[Any], where: str, seen: dict[str, An
     values = [h for h in hints if h is not type(None)]
     others = [b for b in branches if b != "null"]
     assert len(values) == len(others), where
-    named = {h.__name__: h for h in values if dataclasses.is_dataclass(h)}
+    named = {h.__name__: h for h in values if isinstance(h, type)}
     for branch in others:
         name = branch.get("name") if isinstance(branch, dict) else None
         compare(named.get(str(name), values[0]), branch, f"{where}|{name}", seen)

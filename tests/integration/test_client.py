@@ -1,4 +1,4 @@
-"""The client on a real broker: what it reports is counted, what it follows is what was published."""
+"""The client on a real broker: what it reports is counted, what it follows was published."""
 
 import os
 import subprocess
@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from infra.settings import Settings
 from rheostat_client import (
     Assignment,
     Config,
@@ -27,6 +25,8 @@ from rheostat_client import (
     Selector,
     SelectorOptions,
 )
+
+from infra.settings import Settings
 from schemas.catalog import committed
 from schemas.entities import AbTest, Arm, MetricGoal, Model
 from schemas.topics import Topic
@@ -107,8 +107,9 @@ def test_everything_reported_is_counted(kafka: Kafka, config: Config) -> None:
             call.usage(input_tokens=100, output_tokens=20, cached_input_tokens=60)
             call.quality(0.5)
             call.cost(0.001)
-        with pytest.raises(TimeoutError), reporter.inference(
-            model_id="small", capability="chat", unit_id="u-2"
+        with (
+            pytest.raises(TimeoutError),
+            reporter.inference(model_id="small", capability="chat", unit_id="u-2"),
         ):
             raise TimeoutError
         reporter.report(
@@ -183,7 +184,7 @@ def test_an_oversized_record_is_refused_not_lost_silently(config: Config) -> Non
         config.topic_prefix,
     )
     with Reporter(small) as reporter:
-        long = {name: "x" * 256 for name in ("model_id", "capability", "unit_id", "model_version")}
+        long = dict.fromkeys(("model_id", "capability", "unit_id", "model_version"), "x" * 256)
         reporter.report(InferenceEvent(latency_ms=1.0, **long))  # type: ignore[arg-type]
         assert reporter.flush(30) == 0
         assert reporter.counts.dropped == {"refused": 1}
@@ -292,8 +293,14 @@ def test_assignments_follow_the_registry(kafka: Kafka, config: Config) -> None:
             ("b", "large", None, "chat"),  # two versions are active: the registry does not say
         }
         kafka.produce(topic, [None], b"acme/model/large/1")
-        wait_until(lambda: "2" in {getattr(chooser.assign("t-1", f"u-{i}"), "model_version", "")
-                                   for i in range(20)})
+        wait_until(
+            lambda: (
+                "2"
+                in {
+                    getattr(chooser.assign("t-1", f"u-{i}"), "model_version", "") for i in range(20)
+                }
+            )
+        )
         kafka.produce(topic, [fact(running, 2)], b"other/ab_test/t-1")
         kafka.produce(topic, [None], running.key.encode())
         wait_until(lambda: isinstance(chooser.assign("t-1", "u"), NotAssigned))

@@ -12,7 +12,8 @@ from schemas.records import AbVerdict, Alert, ArmCount, Candidate, Comparison, S
 from schemas.topics import Topic
 from schemas.wire import Codec
 from sinks.clickhouse import ClickHouse
-from sinks.tables import TABLES, Messages
+from sinks.rows import Messages
+from sinks.tables import TABLES
 from streams.emit import Envelope, partials
 from streams.price import price_table
 from streams.reduce import Context, reduce
@@ -78,9 +79,13 @@ def load(clickhouse: ClickHouse, now: datetime) -> Loaded:
 
 def _store(clickhouse: ClickHouse, topic: Topic, raw: RawBatch) -> None:
     offsets = list(range(len(raw.values)))
-    batch = Messages(raw, 0, offsets, [b"key"] * len(offsets), committed(), WEEK_MS)
+    batch = Messages(raw, 0, offsets, [b"key"] * len(offsets), committed(), WEEK_MS, _refuse)
     spec = TABLES[topic]
     clickhouse.insert(spec.table, spec.rows(batch), f"{topic}/0")
+
+
+def _refuse(offset: int, why: str) -> None:
+    raise AssertionError(f"message {offset} became no row: {why}")
 
 
 def _raw(topic: str, values: Sequence[bytes], at: datetime, partition: int = 0) -> RawBatch:
