@@ -32,7 +32,7 @@ def verdict(events: int, status: str = "collecting", winner: str | None = None) 
             ArmCount("mixtral", "mixtral-8x7b-instruct", events),
             ArmCount("gpt4", "gpt-4-1106-preview", events),
         ),
-        comparisons=tuple(comparison(*each, events) for each in METRICS),  # type: ignore[arg-type]
+        comparisons=tuple(comparison(*each, events) for each in METRICS),
     )
 
 
