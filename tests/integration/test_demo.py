@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.demo.stack import StackSpec
 from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.integration
@@ -82,17 +81,3 @@ def test_a_killed_demo_takes_its_stack_along(
     process, children = starting
     process.kill()
     assert psutil.wait_procs(children, timeout=90)[1] == []
-
-
-def test_a_port_that_is_taken_is_said_with_what_to_do(tmp_path: Path) -> None:
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        process = start(f"--clickhouse-port={taken.getsockname()[1]}", tmp=tmp_path / "tmp")
-        said, _ = process.communicate(timeout=200)
-    assert process.returncode == 1, said
-    assert "clickhouse" in said
-    assert "in use" in said
-    assert StackSpec(tmp_path, 1, 2, 3).log.parent == tmp_path / "logs"

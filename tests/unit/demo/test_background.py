@@ -5,7 +5,6 @@ import threading
 import pytest
 
 from infra.demo.background import background
-from infra.demo.stack import port_or_free
 
 
 def test_the_work_is_told_to_stop_when_the_block_ends() -> None:
@@ -35,14 +34,3 @@ def test_the_block_s_own_error_comes_first() -> None:
 
     with pytest.raises(KeyError), background("work", work):
         raise KeyError("first")
-
-
-def test_a_taken_port_is_replaced_unless_it_was_asked_for() -> None:
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert port_or_free("127.0.0.1", None, port) not in (port, 0)
-        assert port_or_free("127.0.0.1", port, 1) == port
