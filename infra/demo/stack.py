@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -129,11 +130,15 @@ class LocalStack:
 
 
 def trouble(lines: list[bytes]) -> str | None:
-    """What processes said at their ends, once they ended too often to be started again."""
-    ended = [entry for entry in _entries(lines) if "last_words" in entry]
-    if len(ended) < ENDS_MAX:
-        return None
-    return "; ".join(dict.fromkeys(f"{e['process']}: {e['last_words']}" for e in ended))
+    """What a process said at its ends, once it ended too often to be started again."""
+    said: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in _entries(lines):
+        if "last_words" in entry:
+            said[str(entry["process"])].append(str(entry["last_words"]))
+    for process, words in said.items():
+        if len(words) >= ENDS_MAX:
+            return f"{process}: {'; '.join(dict.fromkeys(words))}"
+    return None
 
 
 def _entries(lines: list[bytes]) -> Iterator[dict[str, object]]:

@@ -23,4 +23,6 @@ def test_processes_that_keep_ending_are_given_up_with_their_last_words() -> None
     started = json.dumps({"event": "started", "process": "kafka"}).encode()
     ended = json.dumps({"process": "kafka", "exit_code": 1, "last_words": "no space"}).encode()
     assert trouble([started, b"not json", ended, ended]) is None
-    assert trouble([ended, started, ended, started, ended]) == "kafka: no space"
+    other = json.dumps({"process": "sinks", "last_words": "waiting"}).encode()
+    assert trouble([other, ended, other, ended]) is None
+    assert trouble([ended, started, ended, other, ended]) == "kafka: no space"
