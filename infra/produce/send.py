@@ -19,7 +19,8 @@ class Sender:
 
     def __init__(self, kafka: KafkaConfig, topic: str, rate_per_s: float | None) -> None:
         """Raises OperatorError when Kafka does not answer or has no such topic."""
-        self._producer = Producer(kafka.producer())
+        # What goes wrong is said once, by us, and not by the client every second.
+        self._producer = Producer({**kafka.producer(), "log_level": 0})
         self._topic = topic
         self._rate_per_s = rate_per_s
         self._failures: Counter[str] = Counter()
