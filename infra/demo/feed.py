@@ -134,7 +134,7 @@ class Feed:
     def run(self, stop: threading.Event) -> None:
         """Reads until `stop`. Raises KafkaException when the topics cannot be listed."""
         group = self._kafka.group(f"demo-{uuid.uuid4().hex[:12]}")
-        consumer = Consumer(self._kafka.consumer(group))
+        consumer = Consumer({**self._kafka.consumer(group), "log_level": 0})
         try:
             consumer.assign([at for topic in self._records for at in _beginning(consumer, topic)])
             while not stop.is_set():

@@ -99,7 +99,7 @@ def table(result: Reconciliation) -> Table:
         show_edge=False,
     )
     shown.add_column("kind", no_wrap=True)
-    for name in ("produced", "counted", "stored", "dead-lettered"):
+    for name in ("produced", "counted", "stored", "dead letters"):
         shown.add_column(name, justify="right")
     shown.add_column("")
     for row in result.rows:

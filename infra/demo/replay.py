@@ -101,7 +101,8 @@ class Replay:
         self._bulletin = bulletin
         self._codec = codec
         self.topic = config.kafka.topic(Topic.INFERENCE_EVENTS)
-        self._producer = Producer(config.kafka.producer())
+        # The client's own messages would run through the live view; failures are counted here.
+        self._producer = Producer({**config.kafka.producer(), "log_level": 0})
         self._lock = threading.Lock()
         self._good: Counter[str] = Counter()
         self._bad: defaultdict[Malformation, list[Coordinate]] = defaultdict(list)

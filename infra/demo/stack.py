@@ -7,18 +7,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.errors import NotReady, OperatorError
+from infra.errors import NotReady, PortTaken
 from infra.settings import Settings
 
 READY_S = 240.0
 STOP_S = 90.0
 POLL_S = 0.1
-SHOWN_FAULTS = 3
+ENDS_MAX = 3
 READY = b"ready"
 """What `rheostat up` says first when everything is; its other lines are log entries."""
 STAGES = {
@@ -43,15 +44,18 @@ class StackSpec:
 
 
 def port_or_free(host: str, wanted: int | None, preferred: int) -> int:
-    """The wanted port; without one the preferred if it is free, else any that is."""
-    if wanted is not None:
-        return wanted
-    for candidate in (preferred, 0):
+    """The wanted port; without one the preferred if it is free, else any that is.
+
+    Raises PortTaken when somebody listens on the wanted one.
+    """
+    for candidate in (preferred, 0) if wanted is None else (wanted,):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, candidate))
             return int(probe.getsockname()[1])
-    raise OperatorError(f"no free port on {host}")
+    raise PortTaken(
+        f"port {wanted} on {host} is in use; name another, or none: the demo finds a free one."
+    )
 
 
 class LocalStack:
@@ -93,12 +97,9 @@ class LocalStack:
                 return Settings(data_dir=self._spec.data_dir)
             if self._process is None or self._process.poll() is not None:
                 raise NotReady(f"the stack ended while starting: {self._last_words(lines)}")
-            faults = [entry for entry in _entries(lines) if entry.get("last_words")]
-            if len(faults) >= SHOWN_FAULTS:
-                said = "; ".join(
-                    dict.fromkeys(f"{e['process']}: {e['last_words']}" for e in faults)
-                )
-                raise NotReady(f"a part of the stack does not start: {said}")
+            why = trouble(lines)
+            if why is not None:
+                raise NotReady(f"a part of the stack does not start: {why}")
             for entry in _entries(lines):
                 stage = STAGES.get(str(entry.get("process")))
                 if stage is not None and stage not in told:
@@ -126,6 +127,18 @@ class LocalStack:
     def _last_words(self, lines: list[bytes]) -> str:
         text = "\n".join(line.decode(errors="replace") for line in lines[-5:])
         return text.strip() or f"it said nothing; see {self._spec.log}"
+
+
+def trouble(lines: list[bytes]) -> str | None:
+    """What a process said at its ends, once it ended too often to be started again."""
+    said: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in _entries(lines):
+        if "last_words" in entry:
+            said[str(entry["process"])].append(str(entry["last_words"]))
+    for process, words in said.items():
+        if len(words) >= ENDS_MAX:
+            return f"{process}: {'; '.join(dict.fromkeys(words))}"
+    return None
 
 
 def _entries(lines: list[bytes]) -> Iterator[dict[str, object]]:

@@ -10,7 +10,7 @@ from rich.terminal_theme import TerminalTheme
 from infra.demo.state import Picture
 from infra.demo.view import render
 
-WIDTH = 120
+WIDTH = 126
 HEIGHT = 36
 THEME = TerminalTheme(
     (22, 27, 34),

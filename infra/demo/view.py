@@ -70,7 +70,8 @@ def _upper(picture: Picture, width: int) -> Layout:
     both = Layout()
     flow_width = max(FLOW_WIDTH, width * 2 // 5)
     both.split_row(
-        Layout(_flow(picture, flow_width), size=flow_width), Layout(_letters(picture), ratio=1)
+        Layout(_flow(picture, flow_width), size=flow_width),
+        Layout(_letters(picture, width), ratio=1),
     )
     return both
 
@@ -97,8 +98,9 @@ def _lag(waiting: int) -> Text:
     return Text(f"lag {waiting:,}", "yellow" if waiting > 1000 else "dim")
 
 
-def _letters(picture: Picture) -> Panel:
-    columns, lines = 2, 6
+def _letters(picture: Picture, width: int) -> Panel:
+    columns = 2 if width < WIDE else 3
+    lines = 3 * columns
     found = [f"{count:>3} {reason}" for reason, count in picture.dead_letters]
     if len(found) > lines:
         found = [*found[: lines - 1], f"  … {len(found) - lines + 1} more reasons"]

@@ -18,7 +18,7 @@ from infra.errors import OperatorError
 from infra.produce.check import Checked, Checker
 from infra.produce.fields import TIME_FORMATS, fields_of
 from infra.produce.mapping import FieldMapping, mapping
-from infra.produce.rows import Input, columns, open_input, rows
+from infra.produce.rows import THE_LINE, Input, columns, open_input, rows
 from infra.produce.send import Sender
 from infra.settings import Settings
 from infra.workers import DAY_MS, catalog, kafka_config
@@ -122,10 +122,11 @@ def _check_all(
         for checked in checker.check(rows(source)):
             tally.good += len(checked.messages)
             for problem in checked.problems:
-                tally.by_field[problem.field] += 1
+                tally.by_field[problem.field.partition(" (")[0]] += 1
                 shown_problems += 1
                 if shown_problems <= SHOWN_PROBLEMS:
-                    err.print(f"{source.path.name}, {problem}", markup=False, soft_wrap=True)
+                    said = f"{source.path.name}, line {problem.line}: {_said(problem)}"
+                    err.print(said, markup=False, highlight=False, soft_wrap=True)
                 if file is not None:
                     file.write(_reject_line(problem))
             tally.bad_lines += len({problem.line for problem in checked.problems})
@@ -144,6 +145,10 @@ def _check_all(
 def _decoded(checker: Checker, message: bytes) -> str:
     event = checker.codec.decode(message, checker.mapping.record)
     return orjson.dumps(event, option=orjson.OPT_UTC_Z).decode()
+
+
+def _said(problem: Problem) -> str:
+    return problem.text if problem.field == THE_LINE else f"{problem.field} {problem.text}"
 
 
 def _reject_line(problem: Problem) -> bytes:

@@ -10,6 +10,7 @@ from streams.kafka import KafkaConfig
 
 TIMEOUT_S = 30.0
 FLUSH_S = 120.0
+UNKNOWN_S = 2.0
 NAP_S = 0.05
 
 
@@ -18,21 +19,15 @@ class Sender:
 
     def __init__(self, kafka: KafkaConfig, topic: str, rate_per_s: float | None) -> None:
         """Raises OperatorError when Kafka does not answer or has no such topic."""
-        self._producer = Producer(kafka.producer())
+        # What goes wrong is said once, by us, and not by the client every second.
+        self._producer = Producer({**kafka.producer(), "log_level": 0})
         self._topic = topic
         self._rate_per_s = rate_per_s
         self._failures: Counter[str] = Counter()
         self._begin_s = time.monotonic()
         self._queued = 0
         self.acknowledged = 0
-        try:
-            found = self._producer.list_topics(timeout=TIMEOUT_S).topics
-        except KafkaException as error:
-            raise OperatorError(
-                f"Kafka at {kafka.bootstrap} does not answer: {error.args[0].str()}. Start it with "
-                "`rheostat up`, or set RHEOSTAT_KAFKA_BOOTSTRAP."
-            ) from error
-        if topic not in found:
+        if not self._topic_exists(kafka.bootstrap):
             raise OperatorError(f"there is no topic {topic}; create it with `rheostat topics`.")
 
     def send(self, message: bytes, key: str) -> None:
@@ -64,6 +59,21 @@ class Sender:
                 f"{self.acknowledged} of {self._queued} events were sent; the rest failed: {why}. "
                 "Sending the file again repeats the same event ids."
             )
+
+    def _topic_exists(self, bootstrap: str) -> bool:
+        """Looks for a while: a broker may not know yet what was created a moment ago."""
+        deadline = time.monotonic() + UNKNOWN_S
+        while True:
+            try:
+                found = self._producer.list_topics(timeout=TIMEOUT_S).topics
+            except KafkaException as error:
+                raise OperatorError(
+                    f"Kafka at {bootstrap} does not answer: {error.args[0].str()}. Start it with "
+                    "`rheostat up`, or set RHEOSTAT_KAFKA_BOOTSTRAP."
+                ) from error
+            if self._topic in found or time.monotonic() > deadline:
+                return self._topic in found
+            time.sleep(NAP_S)
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is None:
