@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -42,11 +43,13 @@ class AgentsConfig:
 
     instance: the same after a restart and no other worker's. The broker then gives a restarted
     worker its partitions back at once, instead of waiting for the session of the dead one to end.
+    data_dir: where Faust makes its folder, which stays empty: state is in memory and in Kafka.
     """
 
     kafka: KafkaConfig
     catalog: SchemaCatalog
     instance: str
+    data_dir: Path = Path(".rheostat/agents")
     replication_factor: int = 1
     session_timeout_s: float = 10.0
     health: telemetry.Health = field(default_factory=telemetry.Health)
@@ -208,6 +211,7 @@ def _new_app(config: AgentsConfig, partitions: int) -> Any:
         broker=[f"kafka://{address}" for address in kafka.bootstrap.split(",")],
         broker_credentials=credentials(kafka.properties),
         store="memory://",
+        datadir=str(config.data_dir),
         autodiscover=False,
         web_enabled=False,
         topic_partitions=partitions,

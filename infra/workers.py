@@ -139,6 +139,7 @@ def _agents(settings: Settings) -> None:
         kafka=kafka_config(settings),
         catalog=catalog(settings),
         instance=instance(settings, "agents"),
+        data_dir=settings.data_dir / "agents",
         replication_factor=settings.replication_factor,
         health=_pages(settings),
     )

@@ -6,7 +6,7 @@ from typing import Any
 from infra.grafana import pipeline_lanes, variables
 from infra.grafana.page import Page, Row
 from infra.grafana.panels import Column, Lines, Style, graph, sql, sql_series, stat, table
-from infra.grafana.pipeline_lanes import DELAY_STEPS, LAG_STEPS, SCRAPED, percentile, prometheus
+from infra.grafana.pipeline_lanes import DELAY_STEPS, LAG_STEPS, SCRAPED, prometheus
 
 JOB = 'job="rheostat"'
 PANE_RANGE = (
@@ -56,11 +56,15 @@ def _glance() -> Iterator[Any]:
         prometheus("sum(max by (lane, topic, partition) (rheostat_lag_records))", instant=True),
         Style("short", LAG_STEPS, 0),
     )
+    stored = 'rheostat_end_to_end_seconds_bucket{lane="sinks"}'
     yield stat(
-        "Delay p99, storage",
+        "Delay until stored, p99",
         "99 of 100 batches were stored within this time of their oldest record's arrival at the "
         "broker. Yellow from 2 s, red from 10 s.",
-        prometheus(percentile("rheostat_end_to_end_seconds", "lane", 0.99), "{{lane}}", True),
+        prometheus(
+            f"histogram_quantile(0.99, sum by (le) (rate({stored}[$__rate_interval])))",
+            instant=True,
+        ),
         Style("s", DELAY_STEPS, 2),
     )
     yield stat(

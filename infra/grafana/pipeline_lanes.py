@@ -64,8 +64,8 @@ def data_lane() -> Iterator[Any]:
     )
     yield graph(
         "Batch size",
-        "Mean number of records in a micro-batch. Small batches at high load cost throughput; "
-        "batches at the configured size mean that the lane is catching up.",
+        "Mean number of records in a micro-batch of the data lane. Small batches at high load cost "
+        "throughput; batches at the configured size mean that the lane is catching up.",
         prometheus(
             f"{rate('rheostat_batch_events_sum', 'lane')} / "
             f"{rate('rheostat_batch_events_count', 'lane')}",

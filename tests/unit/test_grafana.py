@@ -9,53 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import Counter, Gauge, Histogram
 
 from infra.grafana.query import CLICKHOUSE_PLUGIN, CLICKHOUSE_UID, PROMETHEUS_UID
 from infra.grafana.render import DASHBOARDS, REFERENCE, files, pages, reference, write
-from streams import telemetry
 from tests.support.grafana import ALL, View, expand, panels, queries
+from tests.support.promql import faults
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD_FILES = {name: json.loads(text) for name, text in files().items()}
-ALWAYS = {"job", "instance", "process"}
-"""Labels that scraping adds: see infra/prometheus/prometheus.yml."""
-
-
-def exported() -> dict[str, set[str]]:
-    """Every series name that the processes export, with its own labels."""
-    names: dict[str, set[str]] = {
-        "up": set(),
-        "process_resident_memory_bytes": set(),
-        "process_cpu_seconds_total": set(),
-    }
-    for metric in vars(telemetry).values():
-        if isinstance(metric, Counter | Gauge | Histogram):
-            labels = set(metric._labelnames)
-            (described,) = metric.describe()
-            if isinstance(metric, Histogram):
-                names[f"{described.name}_bucket"] = labels | {"le"}
-                names[f"{described.name}_sum"] = names[f"{described.name}_count"] = labels
-            else:
-                suffix = "_total" if isinstance(metric, Counter) else ""
-                names[described.name + suffix] = labels
-    return names
-
-
-def check_promql(expr: str, legend: str = "") -> Iterator[str]:
-    """What is wrong with the names in an expression."""
-    names = exported()
-    used = set(re.findall(r"\b(?:rheostat_\w+|process_\w+|up)\b(?!\s*=)", expr))
-    if not used:
-        yield "no metric"
-    grouped = {x.strip() for by in re.findall(r"by \(([^)]*)\)", expr) for x in by.split(",")}
-    matched = set(re.findall(r"(\w+)\s*=~?\s*\"", expr))
-    labels = grouped | matched | set(re.findall(r"\{\{(\w+)\}\}", legend))
-    for name in used:
-        if name not in names:
-            yield f"{name} is not exported"
-        elif labels - ALWAYS - names[name]:
-            yield f"{name} has no labels {labels - ALWAYS - names[name]}"
 
 
 @pytest.mark.parametrize("name", DASHBOARD_FILES)
@@ -130,15 +91,15 @@ def test_prometheus_panels_name_what_is_exported(name: str) -> None:
     for panel in panels(DASHBOARD_FILES[name]):
         for target in panel["targets"]:
             if "expr" in target:
-                faults = list(check_promql(target["expr"], target["legendFormat"]))
-                assert not faults, (panel["title"], target["expr"])
+                found = list(faults(target["expr"], target["legendFormat"]))
+                assert not found, (panel["title"], found)
 
 
 def test_a_wrong_name_or_label_would_be_found() -> None:
-    assert list(check_promql("rate(rheostat_evnts_total[1m])"))
-    assert list(check_promql("sum by (topci) (rate(rheostat_events_total[1m]))"))
-    assert list(check_promql('rheostat_lag_records{lan="streams"}'))
-    assert list(check_promql("rheostat_lag_records", "{{table}}"))
+    assert list(faults("rate(rheostat_evnts_total[1m])"))
+    assert list(faults("sum by (topci) (rate(rheostat_events_total[1m]))"))
+    assert list(faults('rheostat_lag_records{lan="streams"}'))
+    assert list(faults("rheostat_lag_records", "{{table}}"))
 
 
 def links(value: Any) -> Iterator[str]:
