@@ -47,7 +47,7 @@ def kill_recorded(run_dir: Path, supervisor: int | None = None) -> list[str]:
     try:
         found = json.loads((run_dir / RECORD).read_text())
         recorded: dict[str, tuple[int, float]] = found["children"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
         return []
     if supervisor not in {None, found["supervisor"]}:
         return []

@@ -164,10 +164,10 @@ class Settings(BaseSettings):
     def running(self, name: str) -> str | None:
         """An endpoint that `rheostat up` wrote, when a stack runs in this data dir."""
         try:
-            endpoints: dict[str, Any] = json.loads((self.run_dir / ENDPOINTS).read_text())
+            endpoints: Any = json.loads((self.run_dir / ENDPOINTS).read_text())
         except (OSError, ValueError):
             return None
-        value = endpoints.get(name)
+        value = endpoints.get(name) if isinstance(endpoints, dict) else None
         return value if isinstance(value, str) else None
 
 

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from infra.doctor.finding import Finding, counted, hint, ok, problem
 from infra.doctor.lag import Look, Place, TopicLag, judge, unmoved
-from infra.doctor.offsets import TIMEOUT_S, first, look, places_of, with_records
+from infra.doctor.offsets import description, first, look, places_of, with_records
 from infra.kafka_admin import connect
 from infra.settings import Settings
 from infra.workers import kafka_config
@@ -55,8 +55,7 @@ class LaneCheck:
         yield from self._lag(_follow(client, kafka, group, places))
 
     def _members(self, client: AdminClient, group: str) -> Iterator[Finding]:
-        answer = client.describe_consumer_groups([group], request_timeout=TIMEOUT_S)[group]
-        found = answer.result(TIMEOUT_S)
+        found = description(client, group)
         name, members = self.lane.name, len(found.members)
         if not members:
             yield problem(

@@ -18,8 +18,7 @@ from schemas.topics import TOPICS, topic_name
 
 CLOCKS = "clocks"
 GIB = 1024**3
-FULL_BYTES, FULL_SHARE = GIB, 0.03
-TIGHT_BYTES, TIGHT_SHARE = 10 * GIB, 0.10
+FULL_BYTES, TIGHT_BYTES, TIGHT_SHARE = GIB, 10 * GIB, 0.10
 NOTABLE_S = 2.0
 TOO_FAR_S = MAX_AHEAD_MS / 1000 / 2
 
@@ -78,7 +77,7 @@ def _room(subject: str, place: str, free: int, total: int) -> Finding:
     what = f"{place}: {free / GIB:.1f} of {total / GIB:.0f} GiB are free"
     why = "a full disk stops the broker and refuses inserts; nothing is lost, but all waits"
     do = "Free some, move the data dir (RHEOSTAT_DATA_DIR), or keep topics and rows for less long."
-    if free < FULL_BYTES or free < FULL_SHARE * total:
+    if free < FULL_BYTES:
         return problem(subject, what, why, do)
     if free < TIGHT_BYTES and free < TIGHT_SHARE * total:
         return hint(subject, what, why, do)
