@@ -40,6 +40,16 @@ class SourceConfig:
     session_timeout_ms: int = 10_000
 
 
+def fetching(batch_size: int) -> dict[str, int]:
+    """How much is fetched ahead, for `KafkaConfig.consumer`."""
+    return {
+        "queued_min_messages": max(100_000, 2 * batch_size),
+        "queued_max_messages_kbytes": 64 * 1024,
+        "fetch_max_bytes": 32 * 1024 * 1024,
+        "fetch_message_max_bytes": 8 * 1024 * 1024,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class SourceBatch:
     """Messages by topic, and the span of every source partition they came from."""
@@ -75,10 +85,7 @@ class Source:
                 group_instance_id=config.instance,
                 session_timeout_ms=config.session_timeout_ms,
                 heartbeat_interval_ms=config.session_timeout_ms // 4,
-                queued_min_messages=max(100_000, 2 * config.batch_size),
-                queued_max_messages_kbytes=64 * 1024,
-                fetch_max_bytes=32 * 1024 * 1024,
-                fetch_message_max_bytes=8 * 1024 * 1024,
+                **fetching(config.batch_size),
             )
         )
         self._consumer.subscribe(

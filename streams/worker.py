@@ -62,7 +62,7 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Raises WorkerStopped when only a new process can go on."""
-        _keep_memory()
+        keep_memory()
         self.health.waiting(LANE, "reading the registry")
         self.registry.wait_loaded(REGISTRY_TIMEOUT_S)
         self._producer = self._new_producer()
@@ -232,7 +232,7 @@ def _explain(error: KafkaException) -> str:
     return str(error.args[0].str())
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Tells glibc to keep freed memory: batches of one size follow each other.
 
     Returning it to the kernel after each batch and faulting it in again took a quarter of the CPU
