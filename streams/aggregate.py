@@ -213,4 +213,10 @@ def _sketch(code: Integers, values: Floats, size: int) -> tuple[pl.Series, pl.Se
 
 
 def _lists(offsets: np.ndarray[tuple[int], np.dtype[np.int32]], values: Integers) -> pl.Series:
-    return pl.Series(pa.ListArray.from_arrays(pa.array(offsets), pa.array(values)))
+    return pl.Series(pa.ListArray.from_arrays(_arrow(offsets), _arrow(values)))
+
+
+def _arrow(values: np.ndarray[Any, Any]) -> pa.Array:
+    """The same memory as Arrow. `pa.array` would import pandas first: 1.2 s and 40 MB."""
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
