@@ -107,7 +107,7 @@ class Lab:
             kafka_bootstrap=self.bootstrap,
             topic_prefix=f"bench{self._prefixes}-",
             data_dir=self.folder,
-            clickhouse_url=self.clickhouse_url or None,  # type: ignore[arg-type]  # pydantic wraps it
+            clickhouse_url=self.clickhouse_url or None,
         )
         ensure(settings)
         return settings
@@ -194,7 +194,10 @@ class Offsets:
 
 
 def read_between(
-    settings: Settings, topic: Topic, first: Sequence[TopicPartition], last: Sequence[TopicPartition]
+    settings: Settings,
+    topic: Topic,
+    first: Sequence[TopicPartition],
+    last: Sequence[TopicPartition],
 ) -> Iterator[bytes]:
     """Committed values from the first offsets up to the last ones (not included)."""
     kafka = kafka_config(settings)
@@ -206,8 +209,10 @@ def read_between(
         name = kafka.topic(topic)
         while open_:
             for message in consumer.consume(1000, 5.0):
-                if message.error() is None and message.offset() < ends[message.partition()]:
-                    yield message.value() or b""
+                place, offset = message.partition(), message.offset()
+                if message.error() or place is None or offset is None or offset >= ends[place]:
+                    continue
+                yield message.value() or b""
             for at in consumer.position([TopicPartition(name, p) for p in open_]):
                 # Control records make positions jump; the end is passed, not hit.
                 if at.offset >= ends[at.partition] or ends[at.partition] == 0:

@@ -107,7 +107,9 @@ def registry(traffic: Traffic) -> Sequence[Entity]:
             model_id=f"model-{model:02d}",
             model_version=VERSION,
             provider="bench",
-            capabilities=tuple(CAPABILITIES[(model + shift) % len(CAPABILITIES)] for shift in (0, 2)),
+            capabilities=tuple(
+                CAPABILITIES[(model + shift) % len(CAPABILITIES)] for shift in (0, 2)
+            ),
             prices=(Price(always, *usd_per_mtok(model)),),
         )
         for org in range(traffic.orgs)
