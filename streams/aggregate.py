@@ -15,7 +15,7 @@ import pyarrow as pa
 from streams import sketch
 from streams.columns import Floats, Integers, Mask, Numbers, Records
 from streams.groups import RADIX_MAX, Groups, Source, group, stable_order
-from streams.partials import SKETCHED, TIDY
+from streams.partials import PANE_MS, SKETCHED, TIDY
 from streams.price import NANO_PER_USD, ModelKey, PriceTable, to_nanos
 
 
@@ -91,24 +91,36 @@ def _only(groups: Groups, present: Mask | None, values: Any) -> tuple[_Runs, Any
 def _cost(groups: Groups, records: Records, prices: PriceTable) -> Mapping[str, pl.Series]:
     """Cost in USD with its exact total in nano-dollars; null costs take the registry's price."""
     declared = records.numbers["cost_usd"]
-    nanos = to_nanos(declared.values[groups.order].astype(np.float64))
-    present: Mask | None = None
-    if declared.present is not None:
-        present = declared.present[groups.order]
-        # Mostly all or none have a price of their own: none is a slice, not a copy.
-        open_: Any = np.flatnonzero(~present) if present.any() else slice(None)
-        at = groups.order[open_]
-        tokens = tuple(
-            _integers(records, f"{kind}_tokens", at) for kind in ("input", "output", "cached_input")
-        )
-        nanos[open_], present[open_] = prices.cost_nanos(
-            np.repeat(_slots(groups, prices), groups.size)[open_],
-            _integers(records, "occurred_at", at),
-            (tokens[0], tokens[1], tokens[2]),
-        )
+    present = None if declared.present is None else declared.present[groups.order]
+    if present is None:
+        nanos = to_nanos(declared.values[groups.order].astype(np.float64))
+    elif not present.any():
+        nanos, present = _priced(groups, records, prices)
+    else:
+        priced, found = _priced(groups, records, prices)
+        own = to_nanos(declared.values[groups.order].astype(np.float64))
+        nanos, present = np.where(present, own, priced), present | found
     runs, nanos = _only(groups, present, nanos)
     exact = pl.Series(runs.reduced(np.add, nanos))
     return {**_state("cost_usd", runs, nanos / NANO_PER_USD), "cost_usd.total_nanos": exact}
+
+
+def _priced(groups: Groups, records: Records, prices: PriceTable) -> tuple[Integers, Mask]:
+    """(nano-dollars by the registry, whether there is a price) in group order.
+
+    A group has one model and ten seconds: where a price holds at both ends, it holds in between.
+    """
+    slots = _slots(groups, prices)
+    pane_ms = groups.keys["pane"].cast(pl.Int64).to_numpy()
+    rows, last = (prices.rows(slots, pane_ms + later) for later in (0, PANE_MS - 1))
+    if (rows == last).all():
+        rows = np.repeat(rows, groups.size)
+    else:
+        time_ms = _integers(records, "occurred_at", groups)
+        rows = prices.rows(np.repeat(slots, groups.size), time_ms)
+    kinds = ("input_tokens", "output_tokens", "cached_input_tokens")
+    inputs, outputs, cached = (_integers(records, kind, groups) for kind in kinds)
+    return prices.cost_nanos(rows, (inputs, outputs, cached)), rows >= 0
 
 
 def _slots(groups: Groups, prices: PriceTable) -> Integers:
@@ -119,8 +131,9 @@ def _slots(groups: Groups, prices: PriceTable) -> Integers:
     return np.repeat(np.array(slots, np.int64), runs["len"].to_numpy())
 
 
-def _integers(records: Records, name: str, at: Integers) -> Integers:
-    return records.numbers[name].values[at].astype(np.int64, copy=False)
+def _integers(records: Records, name: str, groups: Groups) -> Integers:
+    """An integer column in group order."""
+    return records.numbers[name].values[groups.order].astype(np.int64, copy=False)
 
 
 def _key(row: Any) -> ModelKey:
@@ -151,21 +164,22 @@ def _sketch(runs: _Runs, values: Floats) -> tuple[pl.Series, pl.Series]:
     size = len(runs.n)
     keys = sketch.keys(values)
     lowest = int(keys.min(initial=0))
-    span = int(keys.max(initial=0)) - lowest + 1
-    joint = _sorted_pairs(runs.code, size, (keys - lowest).astype(np.int64), span)
+    bits = (int(keys.max(initial=0)) - lowest).bit_length()
+    joint = _sorted_pairs(runs.code, size, (keys - lowest).astype(np.int64), bits)
     first = np.flatnonzero(np.diff(joint, prepend=-1))
-    owner, bins = np.divmod(joint[first], span)
+    owner = joint[first] >> bits
+    bins = joint[first] - (owner << bits)
     offsets = np.zeros(size + 1, np.int32)
     np.cumsum(np.bincount(owner, minlength=size), out=offsets[1:])
     counts = np.diff(first, append=len(joint))
     return _lists(offsets, bins + lowest), _lists(offsets, counts)
 
 
-def _sorted_pairs(code: Integers, size: int, bins: Integers, span: int) -> Integers:
-    """code * span + bin of every value, sorted."""
-    joint = code * span + bins
-    if size <= RADIX_MAX and span <= RADIX_MAX:
-        by_bin = stable_order(bins, span)
+def _sorted_pairs(code: Integers, size: int, bins: Integers, bits: int) -> Integers:
+    """Group and bin of every value in one integer, sorted. Bins have this many bits."""
+    joint = (code << bits) + bins
+    if size <= RADIX_MAX and 1 << bits <= RADIX_MAX:
+        by_bin = stable_order(bins, 1 << bits)
         return joint[by_bin[stable_order(code[by_bin], size)]]
     joint.sort()
     return joint

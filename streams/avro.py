@@ -18,7 +18,17 @@ import numpy.typing as npt
 
 from schemas.catalog import WriterSchema
 from schemas.wire import HEADER_BYTES
-from streams.columns import Bytes, Integers, Joined, Mask, Numbers, Records, Texts, window
+from streams.columns import (
+    HIGH_BITS,
+    Bytes,
+    Integers,
+    Joined,
+    Mask,
+    Numbers,
+    Records,
+    Texts,
+    window,
+)
 
 Kind = Literal["text", "int", "long", "double", "float", "boolean"]
 _KINDS: Mapping[str, Kind] = {
@@ -32,7 +42,6 @@ _KINDS: Mapping[str, Kind] = {
 }
 VARINT_BYTES_MAX = 10
 Unsigned = npt.NDArray[np.uint64]
-_HIGH_BITS = np.uint64(0x8080808080808080)
 _CLOSING = tuple(
     (np.uint64(low), np.uint64(bits))
     for low, bits in (
@@ -113,11 +122,11 @@ class _Cursor:
         pairwise: 7 bits in 8, 14 in 16, 28 in 32.
         """
         word = window(self.body, "<u8")[at]
-        stop = ~word & _HIGH_BITS
+        stop = ~word & HIGH_BITS
         lowest = stop & (~stop + np.uint64(1))
         size = (np.bitwise_count(lowest - np.uint64(1)) >> 3).astype(np.int64) + 1
         word &= (lowest << np.uint64(1)) - np.uint64(1)
-        word &= ~_HIGH_BITS
+        word &= ~HIGH_BITS
         for low, bits in _CLOSING:
             word = (word & low) | ((word & ~low) >> bits)
         endless = np.flatnonzero(stop == 0)

@@ -18,6 +18,10 @@ PADDING = bytes(32)
 """More than one decoding step may read beyond the last message before the overrun is noticed."""
 
 
+HIGH_BITS = np.uint64(0x8080808080808080)
+"""The highest bit of each of eight bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """A numeric column. `present` is None when no value is null; where null, `values` holds 0."""

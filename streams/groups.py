@@ -47,7 +47,8 @@ def group(records: Records, valid: Mask, source: Source, metric: str | None = No
     by_org = texts["org_id"].arg_sort().to_numpy()
     rank = np.empty(len(size), np.int64)
     rank[by_org] = np.arange(len(size))
-    panes, pane = _numbered(records.numbers["occurred_at"].values[order] // PANE_MS)
+    time_ms = records.numbers["occurred_at"].values[order].astype(np.int64, copy=False)
+    panes, pane = _numbered(time_ms // PANE_MS)
     joint = np.repeat(rank, size) * len(panes) + pane
     by = stable_order(joint, len(size) * len(panes))
     joint = joint[by]
