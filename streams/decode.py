@@ -9,13 +9,11 @@ import numpy as np
 from schemas.catalog import SchemaCatalog, WriterSchema
 from schemas.compatibility import obstacle
 from schemas.reasons import MAX_VALUE_BYTES, Reason
-from schemas.wire import MAGIC
+from schemas.wire import HEADER_BYTES, MAGIC
 from streams import avro, avro_rows
-from streams.columns import Integers, Joined, Mask, Numbers, Records, Texts, join
+from streams.columns import Integers, Joined, Mask, Numbers, Records, Texts, join, window
+from streams.packed import Packed
 from streams.types import InvalidRecord, RawBatch
-
-HEADER = np.arange(5)
-ID_WEIGHTS = np.array([1 << 24, 1 << 16, 1 << 8, 1], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +34,13 @@ def decode(batch: RawBatch, record: str, catalog: SchemaCatalog) -> Decoded:
     rows, messages = _with_value(batch, rejects)
     if not len(rows):
         return Decoded((), rejects)
-    header = messages.body[messages.start[:, None] + HEADER]
-    known: Mask = (header[:, 0] == MAGIC) & (messages.end - messages.start >= len(HEADER))
+    ids, known = _schema_ids(messages)
     for i in np.flatnonzero(~known):
         start = messages.raw[int(i)][:8].hex(" ")
         text = f"the value starts with {start}, not with byte 00 and a schema id"
         rejects.append(InvalidRecord(int(rows[i]), Reason.NOT_WIRE_FORMAT, text))
-    ids = header[:, 1:] @ ID_WEIGHTS
     records, reader = [], catalog.newest(record)
-    for schema_id in np.unique(ids[known]).tolist():
+    for schema_id in _distinct(ids[known]):
         at = np.flatnonzero(known & (ids == schema_id))
         writer = catalog.by_id(schema_id)
         wrong = _wrong_schema(schema_id, writer, reader)
@@ -58,12 +54,27 @@ def decode(batch: RawBatch, record: str, catalog: SchemaCatalog) -> Decoded:
     return Decoded(records, rejects)
 
 
+def _schema_ids(messages: Joined) -> tuple[Integers, Mask]:
+    """(schema id of every message, whether it has one): magic byte, then four bytes, big-endian."""
+    head = window(messages.body, "<u8")[messages.start]
+    ids = (head >> np.uint64(8)).astype(np.uint32).byteswap()
+    known: Mask = (head & np.uint64(0xFF)) == MAGIC
+    known &= messages.end - messages.start >= HEADER_BYTES
+    return ids.astype(np.int64), known
+
+
+def _distinct(ids: Integers) -> list[int]:
+    if len(ids) and (ids == ids[0]).all():
+        return [int(ids[0])]
+    return [int(i) for i in np.unique(ids)]
+
+
 def _with_value(batch: RawBatch, rejects: list[InvalidRecord]) -> tuple[Integers, Joined]:
     """The messages that hold something of a size we take, and their places in the batch."""
     rows = np.arange(len(batch.values))
-    try:
-        messages = join(batch.values)  # type: ignore[arg-type]  # None raises TypeError
-    except TypeError:
+    if isinstance(batch.values, Packed):
+        messages = batch.values.joined
+    else:
         messages = join([value or b"" for value in batch.values])
     length = messages.end - messages.start
     taken = (length > 0) & (length <= MAX_VALUE_BYTES)

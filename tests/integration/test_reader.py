@@ -19,12 +19,13 @@ from schemas.topics import Topic
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import TableOptions, apply
 from sinks.reader import Coordinate, Reader, Span
-from sinks.tables import TABLES, Messages
+from sinks.rows import Messages
+from sinks.tables import TABLES
 from streams.emit import Envelope, partials
 from streams.price import price_table
 from streams.reduce import Context, reduce
 from tests.support.demo import GPT, selection
-from tests.support.events import CODEC, NOW_MS, WEEK_MS, batch, encode, inference
+from tests.support.events import CODEC, NOW_MS, WEEK_MS, batch, encode, inference, never_skipped
 from tests.support.servers import ClickHouseServer
 from tests.support.verdicts import verdict
 
@@ -49,7 +50,8 @@ def store(reader: Reader, topic: Topic, values: Sequence[bytes]) -> None:
     """Writes messages as the sink does, at offsets from 0 on."""
     spec = TABLES[topic]
     raw = replace(batch(values), oldest_ms=TODAY_MS, newest_ms=TODAY_MS)
-    messages = Messages(raw, 0, range(len(values)), [b"key"] * len(values), committed(), WEEK_MS)
+    keys = [b"key"] * len(values)
+    messages = Messages(raw, 0, range(len(values)), keys, committed(), WEEK_MS, skip=never_skipped)
     reader.clickhouse.insert(spec.table, spec.rows(messages), uuid.uuid4().hex)
 
 
