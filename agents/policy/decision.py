@@ -151,7 +151,7 @@ def conclude(look: Look, now: datetime) -> Decision | None:
 def mismatch(trial: Trial, log_e: float, now: datetime) -> Decision:
     """The decision that the test is invalid, from the evidence against its weights."""
     split = trial.split
-    counts = ", ".join(f"{arm} {count}" for arm, count in split.counts.items())
+    counts = ", ".join(f"{arm} {count}" for arm, count in split.complete().items())
     weights = " : ".join(f"{weight:g}" for _, weight in split.weights)
     text = f"Invalid: traffic is not split {weights} as the weights say ({counts}; "
     text += f"p = {srm.p_value(log_e):.1g})."

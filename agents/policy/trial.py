@@ -11,12 +11,14 @@ from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
+from agents.policy.split import Split, dump_split, load_split
 from schemas.entities import AbTest
-from streams.statistics import srm
 from streams.statistics.sums import Sums, dump, load
 
 COUNTED = "error"
 """Every call has this metric, so its n counts the calls of an arm."""
+TIMED = "latency_ms"
+"""Every call has this one too: how long after its beginning an event comes."""
 NANO_PER_USD = 1_000_000_000
 
 
@@ -25,38 +27,6 @@ class Cell(NamedTuple):
 
     arm: str
     metric: str
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Calls by arm since the weights are what they are, to be compared with the weights.
-
-    `carried`: log evidence against earlier weights. Evidence of successive stretches multiplies and
-    stays evidence, so a change of weights neither loses nor fakes a mismatch.
-    """
-
-    weights: tuple[tuple[str, float], ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
-    carried: float = 0.0
-
-    def under(self, weights: tuple[tuple[str, float], ...]) -> "Split":
-        """The split when these weights hold from now on."""
-        if weights == self.weights:
-            return self
-        return Split(weights, {}, self.log_e_value())
-
-    def add(self, calls: Mapping[str, int]) -> "Split":
-        """With more calls of arms that have a weight."""
-        counts = {arm: self.counts.get(arm, 0) + calls.get(arm, 0) for arm, _ in self.weights}
-        return replace(self, counts=counts)
-
-    def log_e_value(self) -> float:
-        """log of the evidence that traffic is not split by the weights."""
-        if not any(self.counts.values()):
-            return self.carried
-        total = sum(weight for _, weight in self.weights)
-        counts = [self.counts.get(arm, 0) for arm, _ in self.weights]
-        return self.carried + srm.log_e_value(counts, [w / total for _, w in self.weights])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +44,7 @@ class Trial:
     """The state of one test. Zero: Trial()."""
 
     sums: Mapping[Cell, Sums] = field(default_factory=dict)
-    split: Split = Split()
+    split: Split = field(default_factory=Split)
     decision: Decision | None = None
 
     def of(self, arm: str, metric: str) -> Sums:
@@ -89,12 +59,20 @@ def add(trial: Trial, test: AbTest, rows: pl.DataFrame) -> Trial:
     arms = {arm.arm for arm in test.arms}
     metrics = {COUNTED, *(goal.metric for goal in test.metrics)}
     sums = dict(trial.sums)
-    calls: dict[str, int] = {}
+    calls: dict[int, dict[str, int]] = {}
+    slowest_ms = 0.0
     columns = ("arm", "metric", "n", "total", "total_sq", "minimum", "maximum", "total_nanos")
     # Column by column: a select costs more than all the additions.
-    values = zip(*(rows[name].to_list() for name in columns), strict=True)
-    for arm, metric, n, total, total_sq, minimum, maximum, nanos in values:
-        if arm not in arms or metric not in metrics or n == 0:
+    listed = [rows[name].to_list() for name in columns]
+    panes = rows["pane"].to_physical().to_list()
+    for pane, arm, metric, n, total, total_sq, minimum, maximum, nanos in zip(
+        panes, *listed, strict=True
+    ):
+        if arm not in arms or n == 0:
+            continue
+        if metric == TIMED:
+            slowest_ms = max(slowest_ms, maximum)
+        if metric not in metrics:
             continue
         # Money is exact in nano-dollars; the floating total is not.
         exact = nanos / NANO_PER_USD if metric == "cost_usd" else total
@@ -102,9 +80,13 @@ def add(trial: Trial, test: AbTest, rows: pl.DataFrame) -> Trial:
         row = Sums.of_row(n, exact, total_sq, minimum, maximum)
         sums[cell] = sums[cell] + row if cell in sums else row
         if metric == COUNTED:
-            calls[arm] = calls.get(arm, 0) + n
+            in_pane = calls.setdefault(pane, {})
+            in_pane[arm] = in_pane.get(arm, 0) + n
     weights = tuple((arm.arm, arm.weight) for arm in test.arms)
-    return replace(trial, sums=sums, split=trial.split.under(weights).add(calls))
+    split = trial.split
+    if calls:
+        split = split.under(weights, max(calls))
+    return replace(trial, sums=sums, split=split.add(calls, slowest_ms))
 
 
 def dump_trial(trial: Trial) -> dict[str, Any]:
@@ -112,11 +94,7 @@ def dump_trial(trial: Trial) -> dict[str, Any]:
     decision = trial.decision
     return {
         "sums": [[*cell, *dump(sums)] for cell, sums in sorted(trial.sums.items())],
-        "split": {
-            "weights": [list(pair) for pair in trial.split.weights],
-            "counts": dict(sorted(trial.split.counts.items())),
-            "carried": trial.split.carried,
-        },
+        "split": dump_split(trial.split),
         "decision": None
         if decision is None
         else {
@@ -133,11 +111,7 @@ def load_trial(value: Mapping[str, Any]) -> Trial:
     split, decision = value["split"], value["decision"]
     return Trial(
         sums={Cell(arm, metric): load(sums) for arm, metric, *sums in value["sums"]},
-        split=Split(
-            tuple((arm, weight) for arm, weight in split["weights"]),
-            split["counts"],
-            split["carried"],
-        ),
+        split=load_split(split),
         decision=None
         if decision is None
         else Decision(

@@ -44,7 +44,8 @@ class Verdicts:
 def judge(trial: Trial, test: AbTest, now: datetime) -> tuple[Trial, AbVerdict]:
     """The verdict at `now`, and the trial that remembers what was decided.
 
-    Numbers depend on the sums alone, not on earlier looks.
+    Numbers depend on the sums alone, not on earlier looks. `srm_p_value` is None until a pane is
+    complete (agents.policy.split).
     """
     look = Look.at(test, trial)
     log_e = trial.split.log_e_value()
@@ -62,19 +63,20 @@ def judge(trial: Trial, test: AbTest, now: datetime) -> tuple[Trial, AbVerdict]:
         winner=None if decided is None else decided.winner,
         decided_at=None if decided is None else decided.decided_at,
         decision=None if decided is None else decided.text,
-        srm_p_value=srm.p_value(log_e) if any(arm.events for arm in arms) else None,
+        srm_p_value=None if log_e is None else srm.p_value(log_e),
         alpha=test.alpha,
         arms=arms,
         comparisons=_comparisons(look),
     )
-    return replace(trial, decision=decided), verdict
+    split = trial.split if test.status == "running" else trial.split.pause()
+    return replace(trial, decision=decided, split=split), verdict
 
 
-def _decision(trial: Trial, look: Look, log_e: float, now: datetime) -> Decision | None:
+def _decision(trial: Trial, look: Look, log_e: float | None, now: datetime) -> Decision | None:
     before = trial.decision
     if before is not None and before.kind == "invalid":
         return before
-    if srm.p_value(log_e) < SRM_ALPHA:
+    if log_e is not None and srm.p_value(log_e) < SRM_ALPHA:
         return mismatch(trial, log_e, now)
     if before is not None or look.test.status == "draft":
         return before

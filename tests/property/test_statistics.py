@@ -31,8 +31,11 @@ BOTH = replace(TEST, metrics=tuple(MetricGoal(m, "primary", "higher", 0.1) for m
 @st.composite
 def partial_rows(draw: st.DrawFn) -> dict[str, Any]:
     values = draw(st.lists(doubles | st.sampled_from([0.0, 1.0]), min_size=1, max_size=5))
-    metric = draw(st.sampled_from(["error", *METRICS]))
-    return {"arm": draw(st.sampled_from("abx")), "metric": metric, "values": values}
+    metric = draw(st.sampled_from(["error", "error", "latency_ms", *METRICS]))
+    if metric == "latency_ms":
+        values = [abs(value) for value in values]
+    at_s = draw(st.integers(0, 3000))
+    return {"arm": draw(st.sampled_from("abx")), "metric": metric, "values": values, "at_s": at_s}
 
 
 @given(st.lists(doubles, max_size=8), st.lists(doubles, max_size=8), st.lists(doubles, max_size=8))

@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
 from schemas.entities import AbTest, Arm, Direction, MetricGoal, Role
+from streams.partials import PANE
 
 TEST = AbTest(
     "acme",
@@ -47,11 +49,12 @@ def calls(arm: str, n: int, **metrics: float | Sequence[float]) -> list[Call]:
     return found
 
 
-def rows(found: Sequence[Call]) -> pl.DataFrame:
-    """Tidy partial rows, one for each metric."""
+def rows(found: Sequence[Call], at_s: int = 0) -> pl.DataFrame:
+    """Tidy partial rows, one for each metric, in the pane of a time since 1970 or of the call."""
     return pl.DataFrame(
         [
             {
+                "pane": _pane(some.get("at_s", at_s)),
                 "arm": some["arm"],
                 "metric": some["metric"],
                 "n": len(some["values"]),
@@ -62,5 +65,10 @@ def rows(found: Sequence[Call]) -> pl.DataFrame:
                 "total_nanos": 0,
             }
             for some in found
-        ]
+        ],
+        schema_overrides={"pane": PANE},
     )
+
+
+def _pane(at_s: int) -> datetime:
+    return datetime.fromtimestamp(at_s - at_s % 10, UTC)
