@@ -180,8 +180,8 @@ def _state(
         high[some] = np.maximum.reduceat(values, begin)
     columns = {
         "n": n.astype(np.int64),
-        "total": np.bincount(code, weights=values, minlength=size),
-        "total_sq": np.bincount(code, weights=values * values, minlength=size),
+        "total": _sums(code, values, size),
+        "total_sq": _sums(code, values * values, size),
         "minimum": low,
         "maximum": high,
     }
@@ -190,6 +190,11 @@ def _state(
         bins, counts = _sketch(code, values, size)
         state |= {f"{metric}.bins": bins, f"{metric}.counts": counts}
     return state
+
+
+def _sums(code: Integers, values: Floats, size: int) -> Floats:
+    """The sum of each group. Of no values at all numpy makes integers."""
+    return np.bincount(code, weights=values, minlength=size).astype(np.float64, copy=False)
 
 
 def _sketch(code: Integers, values: Floats, size: int) -> tuple[pl.Series, pl.Series]:
