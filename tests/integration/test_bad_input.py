@@ -143,16 +143,16 @@ def test_each_becomes_one_dead_letter_and_the_good_ones_count_once(lanes: Lanes)
     letters = lanes.letters()
     assert len(letters) == len(expected)
     for letter in letters:
-        place = (letter["source_topic"], letter["source_partition"], letter["source_offset"])
-        key, value, reason = expected.pop(place)
+        coordinates = letter["source_topic"], letter["source_partition"], letter["source_offset"]
+        key, value, reason = expected.pop(coordinates)
         assert (letter["reason_code"], letter["value"]) == (reason.value, value)
         assert letter["key"] == key
         assert letter["reason"]
     assert not expected
     stored(lanes, letters)
-    for table, places in good.items():
+    for table, spots in good.items():
         found = lanes.rows(f"SELECT src_partition, src_offset FROM {{db}}.{table}")
-        assert sorted(found) == sorted(places)
+        assert sorted(found) == sorted(spots)
     calls, results = len(good["inference_events"]), len(good["case_results"])
     assert lanes.panes("error") == lanes.panes("latency_ms") == calls + results
     assert lanes.panes("thumbs_up") == len(good["feedback_events"])

@@ -62,7 +62,8 @@ SCHEMAS = {
 
 def reference(message: bytes, record: str) -> tuple[dict[str, Any] | None, bool]:
     """(what fastavro reads, whether a writer would write exactly these bytes)."""
-    schema, source = SCHEMAS[record], io.BytesIO(message)
+    schema: Any = SCHEMAS[record]
+    source = io.BytesIO(message)
     source.seek(5)
     try:
         value: Any = fastavro.schemaless_reader(source, schema, None)
