@@ -35,9 +35,10 @@ chaos: install
 bench: install
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY),)
 
-## make docs    regenerate the reference pages under docs/ from the code
+## make docs    regenerate dashboards and reference pages from the code
 docs: install
 	$(BIN)/python -m infra.docs
+	$(BIN)/python -m infra.grafana
 
 ## make lock    compile the exact versions and hashes again
 lock: $(BIN)/uv

@@ -145,7 +145,7 @@ def compare(hint: Any, avro: Any, where: str, seen: dict[str, Any]) -> None:
         return
     kind = avro if isinstance(avro, str) else avro["type"]
     if dataclasses.is_dataclass(hint):
-        assert (kind, avro["name"]) == ("record", hint.__name__), where  # type: ignore[union-attr]
+        assert (kind, avro["name"]) == ("record", getattr(hint, "__name__", "")), where
         seen[avro["name"]] = seen[f"rheostat.{avro['name']}"] = avro
         hints = get_type_hints(hint)
         fields = {f.name: hints[f.name] for f in dataclasses.fields(hint)}
