@@ -1,4 +1,4 @@
-"""The client on a real broker: what it reports is counted, what it follows is what was published."""
+"""The client on a real broker: what it reports counts, what it follows is what was published."""
 
 import os
 import subprocess
@@ -98,7 +98,6 @@ def selector(config: Config, snapshot: Path | None = None, **kwargs: Any) -> Ite
 
 
 def test_everything_reported_is_counted(kafka: Kafka, config: Config) -> None:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
     with Reporter(config) as reporter:
         with reporter.inference(
             model_id="small", capability="chat", unit_id="ü" * 128, model_version="7"
@@ -107,8 +106,9 @@ def test_everything_reported_is_counted(kafka: Kafka, config: Config) -> None:
             call.usage(input_tokens=100, output_tokens=20, cached_input_tokens=60)
             call.quality(0.5)
             call.cost(0.001)
-        with pytest.raises(TimeoutError), reporter.inference(
-            model_id="small", capability="chat", unit_id="u-2"
+        with (
+            pytest.raises(TimeoutError),
+            reporter.inference(model_id="small", capability="chat", unit_id="u-2"),
         ):
             raise TimeoutError
         reporter.report(
@@ -131,7 +131,6 @@ def test_everything_reported_is_counted(kafka: Kafka, config: Config) -> None:
         assert reporter.flush(30) == 0
         assert reporter.counts.delivered == 5
         assert reporter.counts.lost == 0
-    assert at.year == 2026
 
     first, failed, third = sorted(inferences(kafka, config), key=lambda e: e["unit_id"][::-1])[::-1]
     assert first["unit_id"] == "ü" * 128
@@ -183,7 +182,7 @@ def test_an_oversized_record_is_refused_not_lost_silently(config: Config) -> Non
         config.topic_prefix,
     )
     with Reporter(small) as reporter:
-        long = {name: "x" * 256 for name in ("model_id", "capability", "unit_id", "model_version")}
+        long = dict.fromkeys(("model_id", "capability", "unit_id", "model_version"), "x" * 256)
         reporter.report(InferenceEvent(latency_ms=1.0, **long))  # type: ignore[arg-type]
         assert reporter.flush(30) == 0
         assert reporter.counts.dropped == {"refused": 1}
@@ -292,8 +291,14 @@ def test_assignments_follow_the_registry(kafka: Kafka, config: Config) -> None:
             ("b", "large", None, "chat"),  # two versions are active: the registry does not say
         }
         kafka.produce(topic, [None], b"acme/model/large/1")
-        wait_until(lambda: "2" in {getattr(chooser.assign("t-1", f"u-{i}"), "model_version", "")
-                                   for i in range(20)})
+        wait_until(
+            lambda: (
+                "2"
+                in {
+                    getattr(chooser.assign("t-1", f"u-{i}"), "model_version", "") for i in range(20)
+                }
+            )
+        )
         kafka.produce(topic, [fact(running, 2)], b"other/ab_test/t-1")
         kafka.produce(topic, [None], running.key.encode())
         wait_until(lambda: isinstance(chooser.assign("t-1", "u"), NotAssigned))
