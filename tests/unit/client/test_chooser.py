@@ -171,7 +171,7 @@ def test_wrong_questions_are_told() -> None:
             made.choose(capability, unit_id, requirements)  # type: ignore[arg-type]
     for wrong in ({"min_quality": 2}, {"max_cost_usd": "1"}, {"exclude_models": "a"}):
         with pytest.raises(InvalidValue):
-            Requirements(**wrong)  # type: ignore[arg-type]
+            Requirements(**wrong)
     assert made.choose("chat", "ü" * 128, None).model_id in "ab"
 
 

@@ -14,7 +14,7 @@ from rheostat_client import UNVERSIONED, Assignment, Choice, InvalidValue, servi
 from rheostat_client.opentelemetry import RheostatSpanProcessor
 from tests.support.client import FakeProducer, reporter
 
-CALL = {
+CALL: dict[str, Any] = {
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "openai",
     "gen_ai.request.model": "gpt-4o",
@@ -145,6 +145,21 @@ def test_an_assignment_and_names_of_your_own() -> None:
         "code",
     )
     assert (event["quality"], event["unit_id"]) == (0.75, "by-hand")
+
+
+def test_a_flag_that_is_an_ab_test_names_test_and_arm() -> None:
+    flag = {"feature_flag.key": "prompt", "feature_flag.result.variant": "b"}
+    producer = FakeProducer()
+    with traced(producer, flags=["prompt"]) as tracer:
+        span(tracer, CALL | flag | {"gen_ai.response.id": "chatcmpl-1"})
+        span(tracer, CALL | flag | {"feature_flag.key": "colour"})
+    tested, other = producer.events()
+    assert (tested["ab_test_id"], tested["arm"], tested["event_id"]) == (
+        "prompt",
+        "b",
+        "chatcmpl-1",
+    )
+    assert (other["ab_test_id"], other["arm"]) == (None, None)
 
 
 def test_a_bad_span_is_counted_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:

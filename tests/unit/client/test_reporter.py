@@ -232,7 +232,7 @@ def test_feedback_refuses_what_would_not_count() -> None:
             (("e-1", "ok", 1), "handle"),
         ):
             with pytest.raises(InvalidValue) as caught:
-                made.feedback(*arguments)  # type: ignore[arg-type]
+                made.feedback(*arguments)
             assert caught.value.field == field
         with pytest.raises(InvalidValue, match="source"):
             made.feedback(handle, "ok", 1, source="")
