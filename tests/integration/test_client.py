@@ -209,6 +209,12 @@ child.join()
 assert os.waitpid(pid, 0)[1] == 0
 assert child.exitcode == 0
 report("parent-after")
+
+def forgotten():
+    local = Reporter(Config("acme", sys.argv[1], topic_prefix=sys.argv[2]), flush_timeout_s=30)
+    local.report(InferenceEvent(model_id="m", capability="c", unit_id="forgotten", latency_ms=1.0))
+
+forgotten()
 """
 
 
@@ -221,7 +227,15 @@ def test_the_end_of_a_process_flushes_and_forks_report_for_themselves(
         timeout=120,
     )
     assert Counter(e["unit_id"] for e in inferences(kafka, config)) == dict.fromkeys(
-        ("parent-before", "parent-at-fork", "forked", "multiprocessing", "parent-after"), 1
+        (
+            "parent-before",
+            "parent-at-fork",
+            "forked",
+            "multiprocessing",
+            "parent-after",
+            "forgotten",
+        ),
+        1,
     )
 
 

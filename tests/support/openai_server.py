@@ -1,5 +1,6 @@
 """A small server that speaks the chat completions protocol, well and badly."""
 
+import contextlib
 import json
 import threading
 import time
@@ -15,7 +16,7 @@ USAGE = {
     "prompt_tokens_details": {"cached_tokens": 60},
 }
 VERSION = "answer-2026-01"
-FIRST_AFTER_S = 0.02
+FIRST_AFTER_S = 0.25
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -51,6 +52,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
+        with contextlib.suppress(ConnectionError):  # the client may leave half-way
+            self._pieces(request)
+        self.close_connection = True
+
+    def _pieces(self, request: dict[str, Any]) -> None:
         self._piece({"role": "assistant", "content": ""})
         time.sleep(FIRST_AFTER_S)
         for word in ("one", "two", "three"):
@@ -61,7 +67,6 @@ class Handler(BaseHTTPRequestHandler):
         if (request.get("stream_options") or {}).get("include_usage"):
             self._write({**chunk({}), "choices": [], "usage": USAGE})
         self.wfile.write(b"data: [DONE]\n\n")
-        self.close_connection = True
 
     def _piece(self, delta: dict[str, Any]) -> None:
         self._write(chunk(delta))

@@ -56,7 +56,8 @@ class Outbox:
     """Events on their way. Thread-safe; a forked child starts with an empty one of its own.
 
     `topics`: record -> topic. At most `capacity` events wait at a time, in here and in librdkafka
-    together. Raises what `make_producer` raises.
+    together. Closed at the end of the process, whether or not its reporter is still there. Raises
+    what `make_producer` raises.
     """
 
     def __init__(
@@ -65,15 +66,18 @@ class Outbox:
         schemas: Schemas,
         topics: Mapping[str, str],
         capacity: int,
+        close_timeout_s: float = 5.0,
     ) -> None:
         self._make_producer = make_producer
         self._schemas = schemas
         self._topics = topics
         self._capacity = capacity
+        self._close_timeout_s = close_timeout_s
         self._producer: Any = make_producer()
         self._nagger = Nagger()
         self._reset()
         forking.watch(self)
+        ending.at_exit(self)
 
     def _reset(self) -> None:
         # A signal handler may report while its own thread is inside the lock: hence re-entrant.
@@ -129,16 +133,20 @@ class Outbox:
             time.sleep(0.005)
         return left
 
-    def close(self, timeout_s: float) -> int:
-        """Sends what waits, at most for `timeout_s`, and ends; returns how many were lost by it."""
+    def close(self, timeout_s: float | None = None) -> int:
+        """Sends what waits, at most for `timeout_s`, and ends; returns how many were lost by it.
+
+        None: for `close_timeout_s`, as at the end of the process.
+        """
+        left_s = self._close_timeout_s if timeout_s is None else timeout_s
         with self._lock:
             self._closed = True
-            self._deadline = time.monotonic() + timeout_s
+            self._deadline = time.monotonic() + left_s
             thread = self._thread
         if thread is None or not thread.is_alive():
             return 0
         self._wake.set()
-        thread.join(timeout_s + RETRY_S + 1.0)
+        thread.join(left_s + RETRY_S + 1.0)
         return self.counts().dropped.get("unsent", 0)
 
     def _refuse(self, reason: DropReason, why: str, events: int = 1) -> bool:
