@@ -35,6 +35,7 @@ from infra.clickhouse_server.request import (
     session,
     settings_and_params,
     statement,
+    url_parameters,
 )
 
 CONTENT_TYPES = {
@@ -96,9 +97,10 @@ class Server:
 
     async def query(self, http: HttpRequest) -> Response:
         """Runs one statement."""
-        url = dict(http.query_params)
-        query_id = url.get("query_id") or str(uuid.uuid4())
+        query_id = str(uuid.uuid4())
         try:
+            url = url_parameters(http.scope["query_string"])
+            query_id = url.get("query_id") or query_id
             body = await self._body(http)
             if http.method == "GET" and not url.get("query") and not body:
                 return PlainTextResponse("Ok.\n")
@@ -115,7 +117,7 @@ class Server:
         outcome = self.engine.run(request)
         body = outcome.body
         if request.statement.output_format == "Native":
-            body = reframe(body, _number(url, "client_protocol_version"))
+            body = reframe(body, number(url, "client_protocol_version"))
         if url.get("compress") == "1":
             body = compress_blocks(body, url.get("network_compression_method", "LZ4"))
         return replace(outcome, body=body)
@@ -167,8 +169,11 @@ class Server:
             body = b""
         settings, params = settings_and_params(url)
         default = http.headers.get("x-clickhouse-format") or url.get("default_format")
-        if http.method in {"GET", "HEAD"}:
-            settings.setdefault("readonly", "2")
+        readonly = number(settings, "readonly")
+        settings.pop("readonly", None)
+        # Links and images are followed with GET: it never writes, whatever its URL asks for.
+        if http.method in {"GET", "HEAD"} and readonly == 0:
+            readonly = 2
         return Request(
             statement(url.get("query", ""), body, default or "TabSeparated"),
             settings,
@@ -176,10 +181,12 @@ class Server:
             url.get("database") or http.headers.get("x-clickhouse-database"),
             session(url, self.config.session_timeout_s),
             external,
+            readonly,
         )
 
 
-def _number(url: Mapping[str, str], name: str) -> int:
+def number(url: Mapping[str, str], name: str) -> int:
+    """A whole number from the URL, 0 when it is absent. Raises ServerError."""
     text = url.get(name) or "0"
     if not text.isdecimal():
         raise ServerError(BAD_ARGUMENTS, f"{name} is not a number: {text}", "BAD_ARGUMENTS")
