@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.datastructures import FormData, UploadFile
@@ -20,7 +21,7 @@ from starlette.routing import Route
 
 from infra.clickhouse_server.blocks import compress_blocks, decompress_blocks
 from infra.clickhouse_server.compression import compress, decompress
-from infra.clickhouse_server.engine import Engine, Outcome
+from infra.clickhouse_server.engine import Outcome
 from infra.clickhouse_server.errors import (
     AUTHENTICATION_FAILED,
     BAD_ARGUMENTS,
@@ -76,12 +77,20 @@ class ServerConfig:
     )
 
 
+class Runner(Protocol):
+    """What runs statements: infra.clickhouse_server.engine.Engine."""
+
+    def run(self, request: Request) -> Outcome:
+        """Raises ServerError."""
+        ...
+
+
 class Server:
     """The routes and what they share."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, engine: Runner) -> None:
         self.config = config
-        self.engine = Engine(config.data_dir, config.concurrency, config.settings)
+        self.engine = engine
         self._threads = ThreadPoolExecutor(config.concurrency, thread_name_prefix="query")
 
     def app(self) -> Starlette:
@@ -164,8 +173,11 @@ class Server:
         external: list[ExternalTable] = []
         if http.headers.get("content-type", "").startswith("multipart/form-data"):
             form = await _form(http, body)
-            url |= {name: value for name, value in form.items() if isinstance(value, str)}
-            external = await _external(form, url)
+            try:
+                url |= {name: value for name, value in form.items() if isinstance(value, str)}
+                external = await _external(form, url)
+            finally:
+                await form.close()
             body = b""
         settings, params = settings_and_params(url)
         default = http.headers.get("x-clickhouse-format") or url.get("default_format")
