@@ -1,6 +1,8 @@
 """Bodies in and out: Content-Encoding and Accept-Encoding."""
 
+import bz2
 import gzip
+import lzma
 import zlib
 from collections.abc import Callable, Mapping
 
@@ -20,13 +22,14 @@ _BROKEN = (
     ValueError,
     RuntimeError,
     zlib.error,
+    lzma.LZMAError,
     zstandard.ZstdError,
     cramjam.DecompressionError,
 )
 
 
 def _unzstd(body: bytes) -> bytes:
-    with zstandard.ZstdDecompressor().stream_reader(body) as reader:
+    with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as reader:
         return bytes(reader.read())
 
 
@@ -36,6 +39,8 @@ _DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
     "lz4": lz4.frame.decompress,
     "zstd": _unzstd,
     "br": lambda body: bytes(cramjam.brotli.decompress(body)),
+    "xz": lzma.decompress,
+    "bz2": bz2.decompress,
 }
 _ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
     "lz4": lz4.frame.compress,
