@@ -4,6 +4,7 @@
     moments     count, mean and spread, with the digits rule
     estimates   what every method returns: Estimate | NoEstimate
     means       Welch's t for differences of means
+    clusters    units with several events, ratios: errors by unit, design effect
     rates       two-proportion z, chi-square and score intervals for 0/1 metrics
     sequential  asymptotic confidence sequences and always-valid p-values
     srm         sample-ratio mismatch, valid at every look
