@@ -4,8 +4,12 @@
     moments     count, mean and spread, with the digits rule
     estimates   what every method returns: Estimate | NoEstimate
     means       Welch's t for differences of means
+    clusters    units with several events, ratios: errors by unit, design effect
     rates       two-proportion z, chi-square and score intervals for 0/1 metrics
     sequential  asymptotic confidence sequences and always-valid p-values
+    exact       rates and bounded means, valid at every look and any sample size
+    one_sided   bounds on one side, valid at every look
+    equivalence not worse, or not different, by more than a margin
     srm         sample-ratio mismatch, valid at every look
     multiple    several comparisons at once
     needs       which aggregates each method is computed from
