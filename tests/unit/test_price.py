@@ -33,8 +33,9 @@ def cost(table: PriceTable, at: datetime, *counts: int) -> tuple[int, bool]:
     slots = np.array([table.slot.get(KEY, -1)], np.int64)
     moment = np.array([round(at.timestamp() * 1000)], np.int64)
     columns = [np.array([count], np.int64) for count in counts]
-    nanos, found = table.cost_nanos(slots, moment, (columns[0], columns[1], columns[2]))
-    return int(nanos[0]), bool(found[0])
+    rows = table.rows(slots, moment)
+    nanos = table.cost_nanos(rows, (columns[0], columns[1], columns[2]))
+    return int(nanos[0]), bool(rows[0] >= 0)
 
 
 @given(tokens, tokens, tokens, rates, rates, st.none() | rates)
