@@ -6,11 +6,10 @@ below alpha says so; one above says nothing, least of all that there is a differ
 """
 
 import math
-import sys
 
 from scipy.special import stdtr
 
-from streams.statistics.estimates import NoEstimate
+from streams.statistics.estimates import SMALLEST, NoEstimate
 from streams.statistics.means import Difference, difference
 from streams.statistics.moments import Moments
 from streams.statistics.one_sided import lower_bound
@@ -23,7 +22,7 @@ def non_inferiority(arm: Moments, baseline: Moments, margin: float) -> float:
     share = arm.mean_variance / (arm.mean_variance + baseline.mean_variance)
     freedom = 1 / (share**2 / (arm.n - 1) + (1 - share) ** 2 / (baseline.n - 1))
     p_value = float(stdtr(freedom, -(found.value + margin) / found.error))
-    return max(p_value, sys.float_info.min)
+    return max(p_value, SMALLEST)
 
 
 def equivalence(arm: Moments, baseline: Moments, margin: float) -> float:

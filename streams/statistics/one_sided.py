@@ -10,13 +10,12 @@ Howard et al., Annals of Statistics 49(2), 2021, prop. 6, is the same mixture; W
 """
 
 import math
-import sys
 from dataclasses import dataclass
 
 from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
-from streams.statistics.estimates import NoEstimate
+from streams.statistics.estimates import SMALLEST, NoEstimate
 from streams.statistics.means import Difference
 from streams.statistics.sequential import VALUES_MIN, Tuning
 
@@ -60,7 +59,7 @@ def lower_bound(found: Difference, tuning: Tuning, null: float = 0.0) -> Bound |
     x = found.effective_n * tuning.rho_squared
     lower = found.value - factor(x, tuning.alpha) * found.error
     log_e = log_e_value((found.value - null) / found.error, x)
-    p_value = max(math.exp(min(-log_e, 0.0)), sys.float_info.min)
+    p_value = max(math.exp(min(-log_e, 0.0)), SMALLEST)
     if not math.isfinite(lower):
         return NoEstimate("the numbers are too large or too small for double precision")
     return Bound(found.value, lower, p_value)
