@@ -29,6 +29,7 @@ check: install
 
 ## make chaos   kill -9 everything at random, then compare counts exactly
 chaos: install
+	$(BIN)/python -m pytest -m chaos -q
 	$(BIN)/python -m bench.chaos
 
 ## make bench   speed beside its baselines, written to bench/results/latest.json (ONLY=data_lane for one part)

@@ -18,7 +18,9 @@ from tests.support.lanes import Lanes, now_ms, running
 from tests.support.servers import ClickHouseServer, Kafka, wait_until
 
 pytestmark = pytest.mark.integration
-STEPS = [
+Steps = list[tuple[str, fuse.When]]
+SinkSteps = list[tuple[str, fuse.When, int]]
+STEPS: Steps = [
     ("begin_transaction", "before"),  # 1
     ("produce", "after"),  # 2
     ("send_offsets_to_transaction", "before"),
@@ -26,6 +28,7 @@ STEPS = [
     ("commit_transaction", "after"),  # 4
 ]
 """Where the data lane may die in a batch."""
+FEW = [STEPS[3], STEPS[4]]
 
 
 @pytest.fixture
@@ -73,9 +76,10 @@ def wait_stopped(found: "subprocess.Popen[bytes]") -> None:
     wait_until(lambda: psutil.Process(found.pid).status() == psutil.STATUS_STOPPED)
 
 
-def test_kill_9_at_every_step_of_a_transaction(lanes: Lanes, traffic: Traffic) -> None:
+@pytest.mark.parametrize("steps", [FEW, pytest.param(STEPS, marks=pytest.mark.chaos)])
+def test_kill_9_at_steps_of_a_transaction(lanes: Lanes, traffic: Traffic, steps: Steps) -> None:
     """Each restart finds what the one before left: no, an open or a finished transaction."""
-    for method, when in STEPS:
+    for method, when in steps:
         traffic.send()
         with process(lanes, "streams", "w1", blow="kill", method=method, when=when) as dying:
             wait_dead(dying)
@@ -207,7 +211,7 @@ def test_an_abort_that_fails_too_is_cured(lanes: Lanes, traffic: Traffic, retria
     traffic.compare()
 
 
-SINK_STEPS = [
+SINK_STEPS: SinkSteps = [
     ("commit", "before", 0),
     ("commit", "after", 0),  # the intent
     ("insert", "after", 0),
@@ -215,10 +219,14 @@ SINK_STEPS = [
     ("commit", "after", 1),  # the end
 ]
 """Where the storage lane may die in a batch."""
+FEW_SINK_STEPS = [SINK_STEPS[1], SINK_STEPS[2]]
 
 
-def test_kill_9_at_every_step_of_an_intent(lanes: Lanes, traffic: Traffic) -> None:
-    for method, when, nth in SINK_STEPS:
+@pytest.mark.parametrize(
+    "steps", [FEW_SINK_STEPS, pytest.param(SINK_STEPS, marks=pytest.mark.chaos)]
+)
+def test_kill_9_at_steps_of_an_intent(lanes: Lanes, traffic: Traffic, steps: SinkSteps) -> None:
+    for method, when, nth in steps:
         traffic.send()
         fused = {"blow": "kill", "method": method, "when": when, "nth": nth}
         with process(lanes, "sinks", "s1", **fused) as dying:
