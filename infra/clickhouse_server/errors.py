@@ -27,8 +27,10 @@ _STATUS = {
     READONLY: 403,
     497: 403,  # ACCESS_DENIED
     SESSION_NOT_FOUND: 404,
-    60: 404,  # UNKNOWN_TABLE
-    81: 404,  # UNKNOWN_DATABASE
+    # Function, identifier, type, storage, table, aggregate function, format, kind of query,
+    # database, setting and role that are unknown.
+    **dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 511), 404),
+    NOT_IMPLEMENTED: 501,
     SESSION_IS_LOCKED: 403,
     TOO_MANY_SIMULTANEOUS_QUERIES: 503,
     159: 408,  # TIMEOUT_EXCEEDED

@@ -1,5 +1,12 @@
 """Bodies: HTTP's encodings, and ClickHouse's own compressed blocks."""
 
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable
+
+import lz4.frame
 import pytest
 import zstandard
 
@@ -31,9 +38,24 @@ def test_nothing_accepted_is_nothing_encoded() -> None:
     assert decompress(TEXT, "identity") == TEXT
 
 
-def test_frames_one_after_another_are_one_body() -> None:
-    frames = zstandard.compress(b"one, ") + zstandard.compress(b"two")
-    assert decompress(frames, "zstd") == b"one, two"
+@pytest.mark.parametrize(
+    ("method", "pack"),
+    [
+        ("lz4", lz4.frame.compress),
+        ("zstd", zstandard.compress),
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("xz", lzma.compress),
+        ("bz2", bz2.compress),
+    ],
+)
+def test_frames_one_after_another_are_one_body(method: str, pack: Callable[[bytes], bytes]) -> None:
+    """Clients send a frame for each block of rows: with the first alone, rows would be lost."""
+    assert (
+        decompress(pack(b"one, ") + pack(b"two, ") + pack(b"three"), method) == b"one, two, three"
+    )
+    with pytest.raises(ServerError):
+        decompress(pack(TEXT) + pack(TEXT)[:-3], method)
 
 
 @pytest.mark.parametrize("method", ["lz4", "zstd", "gzip", "deflate", "br", "xz", "bz2"])
@@ -41,6 +63,12 @@ def test_damaged_bodies_are_the_clients_fault(method: str) -> None:
     with pytest.raises(ServerError) as refused:
         decompress(b"\x00not compressed", method)
     assert refused.value.code == 271
+
+
+def test_a_brotli_body_that_is_cut_short_is_refused() -> None:
+    packed, _ = compress(TEXT, "br")
+    with pytest.raises(ServerError):
+        decompress(packed[:-3], "br")
 
 
 def test_unknown_methods_are_named() -> None:
