@@ -19,7 +19,7 @@ from tests.support.toys import running
 A, B, C = {"name": "a"}, {"name": "b", "needs": ["a"]}, {"name": "c", "needs": ["a", "b"]}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_starts_by_need_and_stops_in_reverse(tmp_path: Path, number: int) -> None:
     with running(tmp_path, [{**A, "kind": "slow"}, B, C]) as toys:
         toys.wait_for("ready c")
