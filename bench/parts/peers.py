@@ -1,4 +1,4 @@
-"""The same job by others, side by side: Kafka Streams exactly once, our lane on their events."""
+"""The same job by others, side by side: Kafka Streams exactly once, our lane on its events."""
 
 import json
 import os
