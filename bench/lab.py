@@ -18,9 +18,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from agents.registry_apply import apply
+from infra.kafka_admin import new_client
 from infra.local_kafka import wait_ready
 from infra.settings import Settings
-from infra.topics import admin, ensure
+from infra.topics import ensure
 from infra.workers import kafka_config
 from schemas.catalog import committed
 from schemas.entities import Entity
@@ -234,7 +235,7 @@ def read_messages(settings: Settings, first: Ends, last: Ends) -> list[Any]:
 def forget_group(settings: Settings, name: str) -> None:
     """Lets the next worker begin at the beginning. A static member has to time out first."""
     group = kafka_config(settings).group(name)
-    client = admin(settings)  # held: its answers come as long as it lives
+    client = new_client(settings)  # held: its answers come as long as it lives
     deadline = time.monotonic() + GROUP_FREE_S
     while True:
         try:

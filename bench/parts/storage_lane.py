@@ -17,7 +17,8 @@ from infra.settings import Settings
 from infra.workers import kafka_config, migrate
 from schemas.catalog import committed
 from schemas.topics import Topic
-from sinks.tables import TABLES, Messages, TableSpec
+from sinks.rows import Messages
+from sinks.tables import TABLES, TableSpec
 from streams.emit import Envelope, partials
 from streams.price import price_table
 from streams.reduce import Context as Reduction
@@ -163,8 +164,13 @@ def _case(name: str, settings: Settings, topic: Topic) -> Case:
             raw = raw_batch(at.topic, batch, [(0, len(batch) - 1)])
             places: list[Any] = [m.offset() for m in batch]
             week = 7 * DAY_MS
-            tables.append(spec.rows(Messages(raw, at.partition, places, (), committed(), week)))
+            messages = Messages(raw, at.partition, places, (), committed(), week, _never_skipped)
+            tables.append(spec.rows(messages))
     return Case(name, settings, spec, sum(at.offset for at in ends), tables)
+
+
+def _never_skipped(offset: int, why: str) -> None:
+    raise ValueError(f"message {offset} became no row: {why}")
 
 
 def _new_tables(context: Context, case: Case) -> None:
