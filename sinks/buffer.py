@@ -29,7 +29,7 @@ class Buffer:
         if not self.messages:
             self.since_s = now_s
         self.messages += messages
-        self.size_bytes += sum(len(m) for m in messages)
+        self.size_bytes += sum(map(len, messages))
 
     def due(self, limits: Limits, now_s: float) -> bool:
         """Whether the next batch should be stored now."""
@@ -55,5 +55,5 @@ class Buffer:
             cut = min(len(self.messages), limits.messages)
             intent = Intent(self.messages[0].offset(), self.messages[cut - 1].offset())
         batch, self.messages = self.messages[:cut], self.messages[cut:]
-        self.size_bytes = sum(len(m) for m in self.messages)
+        self.size_bytes -= sum(map(len, batch))
         return batch, intent

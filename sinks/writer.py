@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -138,16 +139,10 @@ class Writer:
             self._rewind()
 
     def _read(self) -> dict[Place, list[Any]]:
-        by_place: dict[Place, list[Any]] = {}
-        for m in self._consumer.consume(POLL_MESSAGES, POLL_S):
-            error = m.error()
-            if error is None:
-                by_place.setdefault((m.topic(), m.partition()), []).append(m)
-            elif error.fatal() or error.code() == KafkaError._FATAL:
-                raise SinkBroken(f"the consumer cannot go on: {error}")
-            else:
-                log.warning("consumer error", error=str(error))
-        return by_place
+        messages = self._consumer.consume(POLL_MESSAGES, POLL_S)
+        if any(map(Message.error, messages)):
+            messages = [m for m in messages if not _is_error(m)]
+        return _by_place(messages)
 
     def _store_due(self, place: Place) -> None:
         while place in self._buffers:
@@ -296,3 +291,26 @@ class Writer:
                 held = len(waiting.messages) if waiting is not None else 0
                 lag = high - max(here.offset, low, 0) + held
                 telemetry.LAG.labels(LANE, here.topic, str(here.partition)).set(max(0, lag))
+
+
+def _is_error(message: Any) -> bool:
+    """Whether it is no message but an error. Raises SinkBroken for one that ends the consumer."""
+    error = message.error()
+    if error is None:
+        return False
+    if error.fatal() or error.code() == KafkaError._FATAL:
+        raise SinkBroken(f"the consumer cannot go on: {error}")
+    log.warning("consumer error", error=str(error))
+    return True
+
+
+def _by_place(messages: list[Any]) -> dict[Place, list[Any]]:
+    """Messages come in runs of one partition: they are cut, not sorted one by one."""
+    places: Any = zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
+    found: dict[Place, list[Any]] = {}
+    begin = 0
+    for place, run in groupby(places):
+        end = begin + sum(1 for _ in run)
+        found.setdefault(place, []).extend(messages[begin:end])
+        begin = end
+    return found

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute  # noqa: F401  polars imports it to take Arrow: here, not in the first batch
+import pyarrow.compute
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
