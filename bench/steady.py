@@ -131,7 +131,7 @@ class Stream:
         self.sent_s = {org: [] for org in self.orgs}
 
     def run(self, seconds: float, tick: Callable[[float], object]) -> float:
-        """Sends for so long and returns the rate; `tick` is told the seconds since its last call."""
+        """Sends for so long, returns the rate; `tick` is told the seconds since its last call."""
         sender = Sender(self.bootstrap, linger_ms=5)
         began = time.time()
         before, at, probes = began, 0, 0
