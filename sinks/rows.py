@@ -17,6 +17,7 @@ from streams.avro import step
 from streams.columns import Records
 from streams.decode import decode
 from streams.partials import from_record, merge
+from streams.runs import arrow, flat, offsets_of
 from streams.types import RawBatch
 from streams.validate import validate
 
@@ -86,13 +87,10 @@ def partial_rows(messages: Messages) -> pa.Table:
     if not frame.height:
         return pa.table({})
     table = _arrow(frame.drop("bins", "counts").with_columns(pl.col("n").cast(pl.UInt64)))
-    lengths = frame["bins"].list.len().to_numpy()
-    offsets = np.zeros(len(lengths) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
+    lengths, bins = flat(frame["bins"])
+    _, counts = flat(frame["counts"])
     sketch = pa.MapArray.from_arrays(
-        pa.array(offsets),
-        frame["bins"].explode(empty_as_null=False).to_arrow(),
-        frame["counts"].explode(empty_as_null=False).cast(pl.UInt64).to_arrow(),
+        arrow(offsets_of(lengths)), arrow(bins.astype(np.int32)), arrow(counts.astype(np.uint64))
     )
     return table.append_column("sketch", sketch)
 
