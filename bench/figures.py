@@ -35,6 +35,8 @@ TARGETS: Mapping[str, Target] = {
     "worker.rss_growth_mb_per_minute": Target("at most", 10),
     "scaling.events_growth": Target("at most", 1.1),
     "scaling.panes_growth": Target("at most", 1.1),
+    "client.choose_p99_us": Target("at most", 50),
+    "client.report_us": Target("at most", 20),
 }
 
 

@@ -236,3 +236,37 @@ def _check(case: Case, client: Any, database: str) -> None:
     found = client.command(f"SELECT {case.counted} FROM {database}.{case.spec.table}")
     if int(found) != case.total:
         raise RuntimeError(f"{database}.{case.spec.table} holds {found}, not {case.total}")
+
+
+def insert_panes_seconds(context: Context, past: int) -> tuple[list[float], list[float]]:
+    """Seconds to insert the same panes into an empty metric_panes, and into one with a past.
+
+    In turns, `context.rounds` times; the past has other organisations and days.
+    """
+    case = _panes_case(context)
+    fresh: list[float] = []
+    aged: list[float] = []
+    for _ in range(context.rounds):
+        for rows, seconds in ((0, fresh), (past, aged)):
+            _new_tables(context, case)
+            client = context.lab.client()
+            client.command(_PAST_SQL.format(database=ALONE), parameters={"rows": rows})
+            began = time.perf_counter()
+            for table in case.tables:
+                client.insert_arrow(case.spec.table, table, database=ALONE)
+            seconds.append(time.perf_counter() - began)
+            client.close()
+    return fresh, aged
+
+
+_PAST_SQL = """
+INSERT INTO {database}.metric_panes
+    (org_id, metric, capability, model_id, model_version, ab_test_id, arm, source, pane,
+     n, total, total_sq, minimum, maximum, total_nanos, sketch)
+SELECT
+    concat('past-', toString(number % 50)), 'latency_ms', 'chat',
+    concat('model-', toString(number % 20)), '1', '', '', 'production',
+    now() - toIntervalSecond(10 * intDiv(number, 50)),
+    10, 1000, 100000, 50, 150, 0, map(toInt32(40100), toUInt64(10))
+FROM numbers({{rows:UInt64}})
+"""
