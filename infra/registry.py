@@ -1,10 +1,12 @@
-"""`rheostat registry apply`: from a file on disk to facts on the registry topic."""
+"""`rheostat registry apply`: from a file on disk to a command, and to the facts it makes."""
 
+import getpass
 from collections.abc import Callable
 from pathlib import Path
 
-from agents.registry_apply import Applied, apply
-from agents.registry_file import parse
+from agents.registry.apply import Applied, apply_with
+from agents.registry.client import RegistryClient, Sender
+from agents.registry.file import parse
 from infra.errors import OperatorError
 from infra.settings import Settings
 from infra.workers import catalog, kafka_config
@@ -24,10 +26,11 @@ def apply_file(
     except (OSError, UnicodeDecodeError) as error:
         raise OperatorError(f"{path} cannot be read: {error}") from error
     codec, kafka = Codec(catalog(settings)), kafka_config(settings)
-    with RegistryView(kafka, codec) as view:
+    with RegistryView(kafka, codec) as view, RegistryClient(kafka, codec, view) as client:
         known = view.wait_loaded(TIMEOUT_S).models.values()
-    models = {(m.org_id, m.model_id) for f in known if isinstance(m := f.entity, Model)}
-    file = parse(text, str(path), models)
-    for warning in file.warnings:
-        warn(str(warning))
-    return apply(file.entities, kafka, codec, author)
+        models = {(m.org_id, m.model_id) for f in known if isinstance(m := f.entity, Model)}
+        file = parse(text, str(path), models)
+        for warning in file.warnings:
+            warn(str(warning))
+        sender = Sender(author or getpass.getuser())
+        return apply_with(client, view, file.entities, codec, sender)

@@ -1,76 +1,115 @@
 """A live view of the compacted `registry` topic, held by every process that needs its facts."""
 
-import threading
-import time
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 
 from schemas.convert import from_record
-from schemas.entities import AbTest, Model
+from schemas.entities import AbTest, Alias, ApiKey, Model, ModelCapability, SelectionPolicy
 from schemas.errors import MalformedMessage, RegistryUnavailable, UnknownSchema
 from schemas.records import RegistryFact
 from schemas.topics import Topic
 from schemas.wire import Codec
-from streams.errors import ViewNotLoaded
+from streams.follow import Follower
 from streams.kafka import KafkaConfig
 
-POLL_S = 0.2
+RETRY_S = 1.0
 log = structlog.get_logger(__name__)
+
+Shelf = Mapping[str, RegistryFact]
+"""Facts by entity key."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrySnapshot:
-    """The registry at one moment: facts by entity key. `revision` changes with every fact."""
+    """The registry at one moment. `revision` changes with every fact.
+
+    `live`: what there is, by kind. `deleted`: facts that say that something is gone.
+    """
 
     revision: int = 0
-    models: Mapping[str, RegistryFact] = field(default_factory=dict)
-    ab_tests: Mapping[str, RegistryFact] = field(default_factory=dict)
-    policies: Mapping[str, RegistryFact] = field(default_factory=dict)
+    live: Mapping[str, Shelf] = field(default_factory=dict)
+    deleted: Shelf = field(default_factory=dict)
+
+    @property
+    def models(self) -> Shelf:
+        return self.shelf(Model.kind)
+
+    @property
+    def ab_tests(self) -> Shelf:
+        return self.shelf(AbTest.kind)
+
+    @property
+    def policies(self) -> Shelf:
+        return self.shelf(SelectionPolicy.kind)
+
+    @property
+    def aliases(self) -> Shelf:
+        return self.shelf(Alias.kind)
+
+    @property
+    def capabilities(self) -> Shelf:
+        return self.shelf(ModelCapability.kind)
+
+    @property
+    def api_keys(self) -> Shelf:
+        return self.shelf(ApiKey.kind)
+
+    def shelf(self, kind: str) -> Shelf:
+        """What there is of a kind (see schemas.entities.ENTITIES)."""
+        return self.live.get(kind, {})
+
+    def get(self, key: str) -> RegistryFact | None:
+        """The fact of what there is under the key."""
+        return self.shelf(kind_of(key)).get(key)
+
+    def last(self, key: str) -> RegistryFact | None:
+        """The newest fact of the key, be it a deletion."""
+        return self.get(key) or self.deleted.get(key)
 
     def with_fact(self, key: str, fact: RegistryFact) -> Self:
         """The snapshot after an accepted fact."""
-        name = _shelf(fact)
-        shelf: Mapping[str, RegistryFact] = getattr(self, name)
-        return replace(self, revision=self.revision + 1, **{name: {**shelf, key: fact}})
+        return self.with_facts([(key, fact)])
 
     def without(self, key: str) -> Self:
-        """The snapshot after a deletion."""
-        shelves = {
-            name: {k: f for k, f in getattr(self, name).items() if k != key}
-            for name in ("models", "ab_tests", "policies")
-        }
-        return replace(self, revision=self.revision + 1, **shelves)
+        """The snapshot after a null: nothing is known of the key any more."""
+        return self.with_facts([(key, None)])
+
+    def with_facts(self, facts: Iterable[tuple[str, RegistryFact | None]]) -> Self:
+        """The snapshot after facts in their order; copies only the shelves that change."""
+        revision, live = self.revision, dict(self.live)
+        copied: dict[str, dict[str, RegistryFact]] = {}
+        deleted = dict(self.deleted)
+        for key, fact in facts:
+            revision += 1
+            kind = kind_of(key)
+            shelf = copied.setdefault(kind, dict(live.get(kind, {})))
+            shelf.pop(key, None)
+            deleted.pop(key, None)
+            if fact is not None:
+                (deleted if fact.deleted else shelf)[key] = fact
+        return type(self)(revision, {**live, **copied}, deleted)
 
 
-def _shelf(fact: RegistryFact) -> str:
-    if isinstance(fact.entity, Model):
-        return "models"
-    return "ab_tests" if isinstance(fact.entity, AbTest) else "policies"
+def kind_of(key: str) -> str:
+    """The kind in an entity's key; '' when it is no such key."""
+    return key.split("/", 2)[1] if key.count("/") else ""
 
 
 class RegistryView:
     """Reads the registry topic in a thread of its own; `snapshot` is always whole and immutable."""
 
     def __init__(self, kafka: KafkaConfig, codec: Codec) -> None:
-        self._topic = kafka.topic(Topic.REGISTRY)
         self._codec = codec
-        # The group is only a name: partitions are assigned by hand and nothing is committed.
-        group = kafka.group(f"registry-view-{uuid.uuid4().hex}")
-        self._consumer = Consumer(kafka.consumer(group))
         self._snapshot = RegistrySnapshot()
-        self._loaded = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="registry-view", daemon=True)
+        self._follower = Follower(kafka, Topic.REGISTRY, self._take)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        return self.start()
 
     def __exit__(
         self,
@@ -82,12 +121,12 @@ class RegistryView:
 
     def start(self) -> Self:
         """As `with`, for owners that end with `close`."""
-        return self.__enter__()
+        self._follower.start()
+        return self
 
     def close(self) -> None:
         """Ends the thread."""
-        self._stop.set()
-        self._thread.join(timeout=30)
+        self._follower.close()
 
     def snapshot(self) -> RegistrySnapshot:
         """The newest state."""
@@ -95,62 +134,47 @@ class RegistryView:
 
     def wait_loaded(self, timeout_s: float) -> RegistrySnapshot:
         """Waits until everything that was there at the start is applied. Raises ViewNotLoaded."""
-        if not self._loaded.wait(timeout_s):
-            raise ViewNotLoaded(
-                f"{self._topic} could not be read to its end within {timeout_s:g} s; is Kafka "
-                "reachable, and were the topics created (rheostat topics)?"
-            )
+        self._follower.wait_loaded(timeout_s)
         return self._snapshot
 
-    def _run(self) -> None:
-        try:
-            pending = self._assign()
-            while not self._stop.is_set():
-                if not pending:
-                    self._loaded.set()
-                for message in self._consumer.consume(500, POLL_S):
-                    if message.error() is None:
-                        self._apply(message)
-                pending = {p for p in pending if not self._reached(*p)}
-        finally:
-            self._consumer.close()
+    def catch_up(self, timeout_s: float) -> RegistrySnapshot:
+        """Waits until everything that is committed now is applied. Raises ViewNotLoaded."""
+        self._follower.catch_up(timeout_s)
+        return self._snapshot
 
-    def _assign(self) -> set[tuple[int, int]]:
-        """Assigns every partition; returns (partition, end offset) that remain to be read."""
-        while not self._stop.is_set():
-            try:
-                found = self._consumer.list_topics(self._topic, timeout=5).topics[self._topic]
-                parts = [TopicPartition(self._topic, p, OFFSET_BEGINNING) for p in found.partitions]
-                ends = {
-                    (p.partition, self._consumer.get_watermark_offsets(p, timeout=5)[1])
-                    for p in parts
-                }
-            except KafkaException as error:
-                log.warning("registry topic not readable yet", error=str(error))
-                parts, ends = [], set()
-            if parts:
-                self._consumer.assign(parts)
-                return ends
-            time.sleep(POLL_S)
-        return set()
+    def wait_for(self, versions: Mapping[str, int], timeout_s: float) -> bool:
+        """Waits until the view holds at least these versions by key; False: not in time.
 
-    def _reached(self, partition: int, end: int) -> bool:
-        """Whether everything before `end` was read; control records make positions jump."""
-        here = self._consumer.position([TopicPartition(self._topic, partition)])[0].offset
-        return bool(end == 0 or here >= end)
+        Raises ViewNotLoaded when the topic is not followed any more.
+        """
+        return self._follower.wait(lambda: self._holds(versions), timeout_s)
 
-    def _apply(self, message: Message) -> None:
-        key = (message.key() or b"").decode()
+    def _holds(self, versions: Mapping[str, int]) -> bool:
+        found = self._snapshot
+        return all(
+            (fact := found.last(key)) is not None and fact.version >= version
+            for key, version in versions.items()
+        )
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        facts = [fact for message in messages if (fact := self._fact(message)) is not None]
+        self._snapshot = self._snapshot.with_facts(facts)
+
+    def _fact(self, message: Message) -> tuple[str, RegistryFact | None] | None:
+        """(key, fact or null); None for what nobody can read. Waits for a schema registry."""
+        key = (message.key() or b"").decode(errors="replace")
         value = message.value()
         if value is None:
-            self._snapshot = self._snapshot.without(key)
-            return
-        try:
-            fact = from_record(RegistryFact, self._codec.decode(value, "RegistryFact"))
-        except (MalformedMessage, UnknownSchema) as error:
-            log.error("registry fact skipped", key=key, offset=message.offset(), error=str(error))
-            return
-        except RegistryUnavailable as error:
-            log.error("registry fact not decodable now", key=key, error=str(error))
-            raise
-        self._snapshot = self._snapshot.with_fact(key, fact)
+            return key, None
+        while True:
+            try:
+                return key, from_record(RegistryFact, self._codec.decode(value, "RegistryFact"))
+            except (MalformedMessage, UnknownSchema) as error:
+                log.error(
+                    "registry fact skipped", key=key, offset=message.offset(), error=str(error)
+                )
+                return None
+            except RegistryUnavailable as error:
+                log.warning("registry fact waits for its schema", key=key, error=str(error))
+                if self._follower.stopping.wait(RETRY_S):
+                    return None

@@ -14,8 +14,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from agents.errors import Problem, RegistryFileInvalid
-from agents.registry_checks import consistency, references
-from agents.registry_yaml import Document, Path, shown
+from agents.registry.checks import consistency, references
+from agents.registry.document import Document, Path, shown
 from schemas.entities import AbTest, Entity, Model, SelectionPolicy
 
 LISTS: Mapping[str, type[Entity]] = {

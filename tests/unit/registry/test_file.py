@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from agents.errors import RegistryFileInvalid
-from agents.registry_file import parse
+from agents.registry.file import parse
 from schemas.entities import AbTest, Model, SelectionPolicy
 
-DOCS = Path(__file__).parents[2] / "docs" / "registry-file.md"
+DOCS = Path(__file__).parents[3] / "docs" / "registry-file.md"
 MODEL = """\
 models:
   - org_id: acme

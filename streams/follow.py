@@ -1,0 +1,168 @@
+"""Following a topic in a thread of its own, outside any consumer group: every process sees all."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from schemas.topics import Topic
+from streams.errors import ViewNotLoaded
+from streams.kafka import KafkaConfig
+
+POLL_S = 0.2
+BATCH = 500
+KAFKA_TIMEOUT_S = 5.0
+log = structlog.get_logger(__name__)
+
+
+class Follower:
+    """Calls `apply` with the committed messages of a topic, in the order of each partition.
+
+    `apply` runs in the follower's thread; what it raises ends the thread, and every wait then
+    raises ViewNotLoaded with the reason.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaConfig,
+        topic: Topic,
+        apply: Callable[[Sequence[Message]], None],
+        start: Literal["beginning", "end"] = "beginning",
+    ) -> None:
+        self.topic = kafka.topic(topic)
+        self.stopping = threading.Event()
+        self._apply = apply
+        self._from = start
+        # The group is only a name: partitions are assigned by hand and nothing is committed.
+        group = kafka.group(f"follow-{topic.value}-{uuid.uuid4().hex}")
+        self._config = kafka.consumer(group)
+        self._consumer: Any = Consumer(self._config)
+        self._changed = threading.Condition()
+        self._positions: dict[int, int] = {}
+        self._pending: dict[int, int] | None = None
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"follow-{topic.value}", daemon=True)
+
+    def start(self) -> Self:
+        """Begins to read."""
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self.stopping.set()
+        self._thread.join(timeout=30)
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Waits until the condition holds, asked after every batch; False: not in time.
+
+        Raises ViewNotLoaded when the thread ended.
+        """
+        with self._changed:
+            found = self._changed.wait_for(
+                lambda: self._failure is not None or condition(), timeout_s
+            )
+            if self._failure is not None:
+                raise ViewNotLoaded(f"{self.topic} is not followed any more: {self._failure!r}")
+            return found
+
+    def wait_loaded(self, timeout_s: float) -> None:
+        """Waits until everything that was there at the start is applied. Raises ViewNotLoaded."""
+        if not self.wait(self._is_loaded, timeout_s):
+            raise ViewNotLoaded(
+                f"{self.topic} could not be read to its end within {timeout_s:g} s; is Kafka "
+                "reachable, and were the topics created (rheostat topics)?"
+            )
+
+    def catch_up(self, timeout_s: float) -> None:
+        """Waits until everything that is committed now is applied. Raises ViewNotLoaded."""
+        deadline = time.monotonic() + timeout_s
+        self.wait_loaded(timeout_s)
+        # The follower's own connection is busy fetching: a question waits there for seconds.
+        asker = Consumer(self._config)
+        try:
+            ends = {p: self._end(asker, p, timeout_s) for p in self._positions}
+        except KafkaException as error:
+            raise ViewNotLoaded(f"the end of {self.topic} is not known: {error}") from error
+        finally:
+            asker.close()
+        reached = self.wait(
+            lambda: all(self._positions[p] >= end for p, end in ends.items()),
+            max(0.0, deadline - time.monotonic()),
+        )
+        if not reached:
+            raise ViewNotLoaded(f"{self.topic} was not read to its end within {timeout_s:g} s")
+
+    def _is_loaded(self) -> bool:
+        pending = self._pending
+        return pending is not None and all(self._positions[p] >= end for p, end in pending.items())
+
+    def _run(self) -> None:
+        try:
+            self._assign()
+            while not self.stopping.is_set():
+                # A batch of `consume` would wait for its timeout until it is full.
+                first = self._consumer.poll(POLL_S)
+                if first is None:
+                    self._notify()
+                    continue
+                rest = self._consumer.consume(BATCH - 1, 0)
+                messages = [m for m in (first, *rest) if m.error() is None]
+                if messages:
+                    self._apply(messages)
+                self._notify()
+        except BaseException as error:
+            log.exception("topic not followed any more", topic=self.topic)
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+        finally:
+            self._consumer.close()
+
+    def _notify(self) -> None:
+        parts = [TopicPartition(self.topic, p) for p in self._positions]
+        with self._changed:
+            for found in self._consumer.position(parts):
+                # Control records make positions jump; before the first message there is none.
+                here = max(found.offset, self._positions[found.partition])
+                self._positions[found.partition] = here
+            self._changed.notify_all()
+
+    def _assign(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                found = self._consumer.list_topics(self.topic, timeout=KAFKA_TIMEOUT_S)
+                ends = {
+                    p: self._end(self._consumer, p, KAFKA_TIMEOUT_S)
+                    for p in found.topics[self.topic].partitions
+                }
+            except KafkaException as error:
+                log.warning("topic not readable yet", topic=self.topic, error=str(error))
+                ends = {}
+            if ends:
+                at_end = self._from == "end"
+                self._positions = {p: end if at_end else 0 for p, end in ends.items()}
+                self._pending = ends
+                self._consumer.assign(
+                    [
+                        TopicPartition(self.topic, p, end if at_end else OFFSET_BEGINNING)
+                        for p, end in ends.items()
+                    ]
+                )
+                return
+            self.stopping.wait(POLL_S)
+
+    def _end(self, consumer: Any, partition: int, timeout_s: float) -> int:
+        """The offset after the last committed record, its transaction's marker included."""
+        at = TopicPartition(self.topic, partition)
+        return int(consumer.get_watermark_offsets(at, timeout=timeout_s)[1])
