@@ -14,7 +14,8 @@ from schemas.models import Moment
 from schemas.types import Label, Name
 
 Action = Literal["create", "update", "delete", "restore"]
-OutcomeStatus = Literal["accepted", "conflict", "refused"]
+OutcomeStatus = Literal["accepted", "conflict", "refused", "expired"]
+"""expired: judged after its author stopped waiting; it may be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class RegistryCommand:
     """All changes take effect, in one transaction, or none does.
 
     `org_id`: the only organisation whose entities it may change; None: any (an operator's).
-    `expires_at`: judged later than this it is refused, so that nothing happens behind the back of
+    `expires_at`: judged later than this it does nothing, so that nothing happens behind the back of
     a caller that gave up.
     """
 

@@ -138,6 +138,11 @@ class RegistryClient:
             raise RegistryConflict(outcome.problems)
         if outcome.status == "refused":
             raise CommandRefused(outcome.problems)
+        if outcome.status == "expired":
+            raise Unavailable(
+                f"the registry agent came to it after {timeout_s:g} s, and did nothing",
+                command.command_id,
+            )
         made = versions(command, outcome)
         try:
             visible = self._view.wait_for(made, max(GRACE_S, deadline - time.monotonic()))

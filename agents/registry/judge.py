@@ -39,14 +39,17 @@ def judge(
     known = _known(command, registry)
     if known is not None:
         return Judgement(Outcome("accepted", now, known))
-    problems = list(_untimely(command, now))
+    if now > command.expires_at:
+        return Judgement(Outcome("expired", now))
+    problems: list[Problem] = []
     facts: list[RegistryFact] = []
-    if not problems:
-        for number, change in enumerate(command.changes):
-            found = list(_faults(command, number, registry))
-            problems += found
-            if not found:
-                facts.append(_fact(command, change, registry.last(change.key), now))
+    if not command.changes:
+        problems.append(Problem(0, "", "changes", "must hold at least one change"))
+    for number, change in enumerate(command.changes):
+        found = list(_faults(command, number, registry))
+        problems += found
+        if not found:
+            facts.append(_fact(command, change, registry.last(change.key), now))
     if not problems:
         after = registry.with_facts((f.entity.key, f) for f in facts)
         world = World(after, verdicts, now)
@@ -83,15 +86,6 @@ def _known(command: RegistryCommand, registry: RegistrySnapshot) -> tuple[int, .
 def _applied(fact: RegistryFact) -> tuple[AppliedCommand, ...]:
     """Facts of the first schema remember only the command that made them."""
     return fact.applied or (AppliedCommand(fact.command_id, fact.version),)
-
-
-def _untimely(command: RegistryCommand, now: datetime) -> Iterator[Problem]:
-    if now > command.expires_at:
-        late_s = (now - command.expires_at).total_seconds()
-        text = f"came {late_s:.1f} s after its author stopped waiting: send it again"
-        yield Problem(0, "", "expires_at", text)
-    if not command.changes:
-        yield Problem(0, "", "changes", "must hold at least one change")
 
 
 def _faults(command: RegistryCommand, number: int, registry: RegistrySnapshot) -> Iterator[Problem]:
