@@ -55,11 +55,9 @@ class _Rules:
         self.policies.clear()
         self.models.clear()
         declared: dict[Place, list[Model]] = {}
-        for fact in snapshot.models.values():
-            if isinstance(fact.entity, Model):
-                for capability in fact.entity.capabilities:
-                    place = Place(fact.entity.org_id, capability)
-                    declared.setdefault(place, []).append(fact.entity)
+        for model in snapshot.entities(Model):
+            for capability in model.capabilities:
+                declared.setdefault(Place(model.org_id, capability), []).append(model)
         words = vocabularies(snapshot)
         for fact in snapshot.policies.values():
             if isinstance(fact.entity, SelectionPolicy):
@@ -72,9 +70,8 @@ class _Rules:
 def vocabularies(snapshot: RegistrySnapshot) -> dict[str, dict[str, ModelCapability]]:
     """The vocabulary of each organisation."""
     found: dict[str, dict[str, ModelCapability]] = {}
-    for fact in snapshot.capabilities.values():
-        if isinstance(fact.entity, ModelCapability):
-            found.setdefault(fact.entity.org_id, {})[fact.entity.capability] = fact.entity
+    for word in snapshot.entities(ModelCapability):
+        found.setdefault(word.org_id, {})[word.capability] = word
     return found
 
 

@@ -1,4 +1,4 @@
-"""`rheostat registry apply`: from a file on disk to a command, and to the facts it makes."""
+"""`rheostat registry apply` and `export`: between a file and the facts of the registry."""
 
 import getpass
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agents.registry.apply import Applied, apply_with
 from agents.registry.client import RegistryClient, Sender
+from agents.registry.export import export, to_json, to_yaml
 from agents.registry.file import parse
 from infra.errors import OperatorError
 from infra.settings import Settings
@@ -34,3 +35,12 @@ def apply_file(
             warn(str(warning))
         sender = Sender(author or getpass.getuser())
         return apply_with(client, view, file.entities, codec, sender)
+
+
+def export_text(settings: Settings, org_id: str | None, as_json: bool) -> str:
+    """The registry as a file. Raises OperatorError when it has nothing of `org_id`; StreamError."""
+    with RegistryView(kafka_config(settings), Codec(catalog(settings))) as view:
+        document = export(view.wait_loaded(TIMEOUT_S), org_id)
+    if org_id is not None and not document:
+        raise OperatorError(f"the registry holds nothing of an organisation named {org_id}.")
+    return to_json(document) if as_json else to_yaml(document)

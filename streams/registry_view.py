@@ -1,15 +1,15 @@
 """A live view of the compacted `registry` topic, held by every process that needs its facts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 from confluent_kafka import Message
 
 from schemas.convert import from_record
-from schemas.entities import AbTest, Alias, ApiKey, Model, ModelCapability, SelectionPolicy
+from schemas.entities import AbTest, Alias, Entity, Model, ModelCapability, SelectionPolicy
 from schemas.errors import MalformedMessage, RegistryUnavailable, UnknownSchema
 from schemas.records import RegistryFact
 from schemas.topics import Topic
@@ -20,6 +20,7 @@ from streams.kafka import KafkaConfig
 RETRY_S = 1.0
 log = structlog.get_logger(__name__)
 
+E = TypeVar("E", bound=Entity)
 Shelf = Mapping[str, RegistryFact]
 """Facts by entity key."""
 
@@ -55,10 +56,6 @@ class RegistrySnapshot:
     def capabilities(self) -> Shelf:
         return self.shelf(ModelCapability.kind)
 
-    @property
-    def api_keys(self) -> Shelf:
-        return self.shelf(ApiKey.kind)
-
     def shelf(self, kind: str) -> Shelf:
         """What there is of a kind (see schemas.entities.ENTITIES)."""
         return self.live.get(kind, {})
@@ -66,6 +63,17 @@ class RegistrySnapshot:
     def get(self, key: str) -> RegistryFact | None:
         """The fact of what there is under the key."""
         return self.shelf(kind_of(key)).get(key)
+
+    def entity(self, cls: type[E], key: str) -> E | None:
+        """What there is under the key, if it is of this class."""
+        fact = self.get(key)
+        return fact.entity if fact is not None and isinstance(fact.entity, cls) else None
+
+    def entities(self, cls: type[E]) -> Iterator[E]:
+        """Everything there is of a class."""
+        for fact in self.shelf(cls.kind).values():
+            if isinstance(fact.entity, cls):
+                yield fact.entity
 
     def last(self, key: str) -> RegistryFact | None:
         """The newest fact of the key, be it a deletion."""

@@ -122,15 +122,7 @@ class RegistryClient:
 
         Raises RegistryConflict, CommandRefused, Unavailable.
         """
-        now = datetime.now(UTC)
-        command = RegistryCommand(
-            command_id=command_id or str(uuid.uuid4()),
-            author=sender.author,
-            org_id=sender.org_id,
-            submitted_at=now,
-            expires_at=now + timedelta(seconds=timeout_s),
-            changes=tuple(changes),
-        )
+        command = _command(changes, sender, command_id, timeout_s)
         deadline = time.monotonic() + timeout_s
         command, payload = self._encoded(command)
         outcome = self._answer(command, payload, deadline)
@@ -151,6 +143,14 @@ class RegistryClient:
         if not visible:
             raise Unavailable("the change was made but cannot be read yet", command.command_id)
         return made
+
+    def post(self, changes: Sequence[Change], sender: Sender) -> None:
+        """Sends without waiting, for notes that may be lost. Raises CommandRefused, Unavailable."""
+        command, payload = self._encoded(_command(changes, sender, None, TIMEOUT_S))
+        try:
+            self._producer.produce(self._topic, payload, command.changes[0].key.encode())
+        except (BufferError, KafkaException) as error:
+            raise Unavailable(f"Kafka does not answer: {error}", command.command_id) from error
 
     def _encoded(self, command: RegistryCommand) -> tuple[RegistryCommand, bytes]:
         """The command as the agent reads it. Raises CommandRefused, Unavailable."""
@@ -217,3 +217,17 @@ class RegistryClient:
         """Takes the producer's delivery reports, which would fill its queue."""
         while not self._stop.is_set():
             self._producer.poll(0.2)
+
+
+def _command(
+    changes: Sequence[Change], sender: Sender, command_id: str | None, timeout_s: float
+) -> RegistryCommand:
+    now = datetime.now(UTC)
+    return RegistryCommand(
+        command_id=command_id or str(uuid.uuid4()),
+        author=sender.author,
+        org_id=sender.org_id,
+        submitted_at=now,
+        expires_at=now + timedelta(seconds=timeout_s),
+        changes=tuple(changes),
+    )

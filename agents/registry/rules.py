@@ -87,35 +87,28 @@ def _address(model: Model) -> tuple[str, str] | None:
 
 def _alias(past: Entity | None, alias: Alias, world: World) -> Iterator[Broken]:
     registry = world.registry
-    target = Model(alias.org_id, alias.model_id, alias.model_version, "", ())
-    fact = registry.get(target.key)
-    if fact is None or not isinstance(fact.entity, Model):
+    key = f"{alias.org_id}/{Model.kind}/{alias.model_id}/{alias.model_version}"
+    target = registry.entity(Model, key)
+    if target is None:
         yield "model_version", f"{alias.model_id} has no version {alias.model_version}"
         return
     if alias.alias != CHAMPION:
         return
-    status = fact.entity.status_at(world.now)
+    status = target.status_at(world.now)
     if status not in ("active", "deprecated"):
         yield "model_version", f"a version that is {status} cannot be champion: activate it first"
     moved = isinstance(past, Alias) and past.model_version != alias.model_version
     if moved and _requires_verdict(alias.org_id, registry):
-        test = registry.get(f"{alias.org_id}/{AbTest.kind}/{alias.ab_test_id}")
-        reason = why_not(
-            alias,
-            test.entity if test is not None and isinstance(test.entity, AbTest) else None,
-            world.verdicts.get((alias.org_id, alias.ab_test_id or "")),
-        )
+        test = registry.entity(AbTest, f"{alias.org_id}/{AbTest.kind}/{alias.ab_test_id}")
+        verdict = world.verdicts.get((alias.org_id, alias.ab_test_id or ""))
+        reason = why_not(alias, test, verdict)
         if reason is not None:
             yield "ab_test_id", reason
 
 
 def _requires_verdict(org_id: str, registry: RegistrySnapshot) -> bool:
-    fact = registry.get(Organisation(org_id).key)
-    return (
-        fact is not None
-        and isinstance(fact.entity, Organisation)
-        and fact.entity.promotion_requires_verdict
-    )
+    organisation = registry.entity(Organisation, Organisation(org_id).key)
+    return organisation is not None and organisation.promotion_requires_verdict
 
 
 def _ab_test(past: Entity | None, test: AbTest) -> Iterator[Broken]:
@@ -134,16 +127,16 @@ def _capability(capability: ModelCapability, registry: RegistrySnapshot) -> Iter
             yield "parent", f"{above!r} is below {capability.capability!r} already"
             return
         seen.add(above)
-        fact = registry.get(ModelCapability(capability.org_id, above).key)
-        if fact is None or not isinstance(fact.entity, ModelCapability):
+        found = registry.entity(ModelCapability, ModelCapability(capability.org_id, above).key)
+        if found is None:
             yield "parent", f"there is no capability {above!r}"
             return
-        above = fact.entity.parent
+        above = found.parent
 
 
 def _api_key(past: Entity | None, key: ApiKey, registry: RegistrySnapshot) -> Iterator[Broken]:
-    for fact in registry.api_keys.values():
-        if fact.entity.key.endswith(f"/{key.key_id}") and fact.entity.org_id != key.org_id:
+    for other in registry.entities(ApiKey):
+        if other.key_id == key.key_id and other.org_id != key.org_id:
             yield "key_id", "is taken"
     if isinstance(past, ApiKey):
         yield from _changed(past, key, FROZEN_KEY, "of a key cannot change: create another")
@@ -154,27 +147,21 @@ def _api_key(past: Entity | None, key: ApiKey, registry: RegistrySnapshot) -> It
 def _user(user: User, registry: RegistrySnapshot) -> Iterator[Broken]:
     if user.subject is None:
         return
-    for fact in registry.shelf(User.kind).values():
-        other = fact.entity
-        if isinstance(other, User) and other.subject == user.subject and other.key != user.key:
+    for other in registry.entities(User):
+        if other.subject == user.subject and other.key != user.key:
             yield "subject", "belongs to another user"
 
 
 def _still_needed(entity: Entity, registry: RegistrySnapshot) -> Iterator[Broken]:
     """What refers to an entity that is being deleted."""
     if isinstance(entity, Model):
-        for fact in registry.aliases.values():
-            alias = fact.entity
-            if isinstance(alias, Alias) and _points_to(alias, entity):
+        for alias in registry.entities(Alias):
+            if _points_to(alias, entity):
                 yield "", f"is the model's {alias.alias}: move or delete the alias first"
         yield from _running_tests(entity, registry)
     elif isinstance(entity, ModelCapability):
-        for fact in registry.capabilities.values():
-            below = fact.entity
-            if (
-                isinstance(below, ModelCapability)
-                and (below.org_id, below.parent) == (entity.org_id, entity.capability)
-            ):  # fmt: skip
+        for below in registry.entities(ModelCapability):
+            if (below.org_id, below.parent) == (entity.org_id, entity.capability):
                 yield "", f"is the parent of {below.capability!r}"
 
 
@@ -188,9 +175,8 @@ def _running_tests(model: Model, registry: RegistrySnapshot) -> Iterator[Broken]
     last = not any(
         key.startswith(f"{model.org_id}/{Model.kind}/{model.model_id}/") for key in registry.models
     )
-    for fact in registry.ab_tests.values():
-        test = fact.entity
-        if isinstance(test, AbTest) and test.org_id == model.org_id and test.status == "running":
+    for test in registry.entities(AbTest):
+        if test.org_id == model.org_id and test.status == "running":
             for arm in test.arms:
                 named = arm.model_version == model.model_version
                 if arm.model_id == model.model_id and (named or (last and not arm.model_version)):

@@ -1,7 +1,6 @@
 """What was ever written to the registry stays readable: to us, and by the rules of Avro."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import avro.name
@@ -18,70 +17,19 @@ from schemas.convert import from_record, to_record
 from schemas.entities import (
     ENTITIES,
     AbTest,
-    Alias,
-    ApiKey,
     Arm,
-    CapabilityLevel,
-    Endpoint,
     Entity,
-    KeyUse,
-    MetricGoal,
     Model,
-    ModelCapability,
-    Organisation,
     Price,
-    RateLimits,
-    SelectionPolicy,
-    User,
 )
 from schemas.records import AppliedCommand, RegistryFact
 from schemas.wire import HEADER, Codec
+from tests.support.commands import NOW
+from tests.support.entities import FULL, TEST
 
 CATALOG = committed()
 CODEC = Codec(CATALOG)
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RECORDS = sorted({schema.record for schema in CATALOG.schemas.values()})
-TEST = AbTest(
-    "acme",
-    "sizes",
-    "chat",
-    "user",
-    (Arm("a", "small"), Arm("b", "large", 2.0, "7")),
-    "a",
-    (MetricGoal("quality", "primary", "higher", 0.1),),
-)
-FULL: tuple[Entity, ...] = (
-    Model(
-        "acme",
-        "small",
-        "1",
-        "us",
-        ("chat", "code"),
-        "deprecated",
-        (Price(NOW, 1, 2, 0.5, NOW.replace(year=2027)),),
-        "Small",
-        Endpoint("https://models.example/v1", "openai-chat", "env:KEY"),
-        "multimodal",
-        128_000,
-        4_096,
-        ("tools", "vision"),
-        (CapabilityLevel("chat", "expert"),),
-        RateLimits(60, None, 4),
-        NOW,
-        ("eu", "team:x"),
-        "ann",
-        "private",
-        "what it is\nand is not",
-    ),
-    TEST,
-    SelectionPolicy("acme", "chat", fallback=("small",)),
-    Alias("acme", "small", "champion", "1", "sizes"),
-    ModelCapability("acme", "code/python", "code", ("tools",), "Python", "…"),
-    Organisation("acme", "Acme", "suspended", True, "…"),
-    User("acme", "ann", "admin", "Ann", "ann@acme.example", "sub-1", "suspended"),
-    ApiKey("acme", "abcdefghijkl", "viewer", "0" * 64, NOW, "ci", "ann", NOW, NOW),
-    KeyUse("acme", "abcdefghijkl", NOW),
-)
 MODEL_V1 = {
     "org_id": "acme",
     "model_id": "small",
