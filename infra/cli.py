@@ -201,6 +201,7 @@ def registry_apply(
     """
     from infra.registry import apply_file
 
+    logs.configure("ERROR")
     for applied in apply_file(settings_with(), path, author, lambda w: err.print(f"warning: {w}")):
         console.print(f"{applied.outcome:9} v{applied.version} {applied.key}", highlight=False)
 
@@ -220,6 +221,7 @@ def registry_export(
     """
     from infra.registry import export_text
 
+    logs.configure("ERROR")
     sys.stdout.write(export_text(settings_with(), org, as_json))
 
 
@@ -249,6 +251,7 @@ def keys_create(
     """
     from infra.keys import KeyOptions, create
 
+    logs.configure("ERROR")
     made = create(settings_with(), KeyOptions(org, role, name, user, expires_in))
     key = made.entity
     until = f", until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else ""
@@ -263,6 +266,7 @@ def keys_list(
     """List API keys, the newest first, without their secrets."""
     from infra.keys import listed
 
+    logs.configure("ERROR")
     table = Table("key", "organisation", "role", "name", "user", "state", "expires", "last used")
     for row in listed(settings_with(), org):
         key = row.key
@@ -291,6 +295,7 @@ def keys_revoke(
     """
     from infra.keys import revoke
 
+    logs.configure("ERROR")
     revoked = revoke(settings_with(), key)
     console.print(f"revoked {revoked.key_id} of {revoked.org_id}", highlight=False)
 

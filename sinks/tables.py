@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 import polars as pl
 import pyarrow as pa
 
 from schemas.catalog import SchemaCatalog
-from schemas.errors import MalformedMessage
 from schemas.topics import Topic
 from schemas.wire import Codec
+from sinks.registry_rows import command_rows, registry_rows
 from streams.columns import Records
 from streams.decode import decode
 from streams.partials import from_record, merge
@@ -133,36 +132,6 @@ def control_rows(record: str, nested: Mapping[str, Mapping[str, Any]]) -> Rows:
     return rows
 
 
-def registry_rows(messages: Messages) -> pa.Table:
-    """The registry's history: facts as JSON, deletions too."""
-    codec = Codec(messages.catalog)
-    rows = []
-    for value, offset, key in zip(
-        messages.raw.values, messages.offsets, messages.keys, strict=True
-    ):
-        name = (key or b"").decode(errors="replace")
-        org_id, _, rest = name.partition("/")
-        row: dict[str, Any] = {
-            "key": name,
-            "kind": rest.partition("/")[0],
-            "org_id": org_id,
-            "src_partition": messages.partition,
-            "src_offset": offset,
-        }
-        try:
-            fact = None if value is None else codec.decode(value, "RegistryFact")
-        except MalformedMessage:
-            continue
-        if fact is None:
-            nothing = {"version": 0, "author": "", "accepted_at": None, "command_id": ""}
-            rows.append({**row, **nothing, "entity": "", "deleted": True})
-        else:
-            known = {n: fact[n] for n in ("version", "author", "accepted_at", "command_id")}
-            entity = orjson.dumps(fact["entity"], option=orjson.OPT_UTC_Z).decode()
-            rows.append({**row, **known, "entity": entity, "deleted": False})
-    return _arrow(pl.DataFrame(rows, schema=_REGISTRY)) if rows else pa.table({})
-
-
 def _nested(name: str, lists: Sequence[Any], kinds: Mapping[str, Any]) -> list[pl.Series]:
     """A list of records as one list a field: ClickHouse's Nested columns."""
     return [
@@ -234,17 +203,6 @@ _CANDIDATES: dict[str, Any] = {
     **dict.fromkeys(("quality", "error_rate", "latency_p95_ms", "cost_usd_mean"), pl.Float64),
     "reasons": pl.List(pl.String),
 }
-_REGISTRY: dict[str, Any] = {
-    **dict.fromkeys(("key", "kind", "org_id"), pl.String),
-    "version": pl.UInt64,
-    "author": pl.String,
-    "accepted_at": UTC_MS,
-    "command_id": pl.String,
-    "entity": pl.String,
-    "deleted": pl.Boolean,
-    "src_partition": pl.UInt32,
-    "src_offset": pl.UInt64,
-}
 
 TABLES: Mapping[Topic, TableSpec] = {
     spec.topic: spec
@@ -273,6 +231,7 @@ TABLES: Mapping[Topic, TableSpec] = {
         ),
         TableSpec(Topic.ALERTS, "alerts", control_rows("Alert", {})),
         TableSpec(Topic.REGISTRY, "registry", registry_rows),
+        TableSpec(Topic.REGISTRY_COMMANDS, "registry_commands", command_rows),
         TableSpec(Topic.DEAD_LETTERS, "dead_letters", control_rows("DeadLetter", {})),
     )
 }

@@ -69,6 +69,7 @@ def test_another_keys_secret_does_not_open() -> None:
     [
         (replace(KEY, expires_at=NOW), "has expired"),
         (replace(KEY, revoked_at=NOW), "was revoked"),
+        (replace(KEY, revoked_at=NOW + timedelta(days=1)), "was revoked"),
         (replace(KEY, expires_at=NOW + timedelta(seconds=1)), None),
     ],
 )

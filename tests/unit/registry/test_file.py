@@ -8,7 +8,7 @@ import pytest
 
 from agents.errors import RegistryFileInvalid
 from agents.registry.file import parse
-from schemas.entities import AbTest, Model, SelectionPolicy
+from schemas.entities import AbTest, Alias, Endpoint, Model, Organisation, SelectionPolicy
 
 DOCS = Path(__file__).parents[3] / "docs" / "registry-file.md"
 MODEL = """\
@@ -113,6 +113,51 @@ def test_prices_are_in_order_and_times_have_a_zone() -> None:
     )
     naive = price.format("2026-01-01T00:00:00")
     assert "needs a time zone" in mistakes(f"{MODEL}    prices: [{naive}]\n")[0][2]
+
+
+def test_new_fields_are_read_and_their_mistakes_named() -> None:
+    more = """\
+    endpoint: {base_url: "https://m.example/v1", api_style: openai-chat, secret_ref: env:KEY}
+    levels: [{capability: chat, level: expert}]
+    retires_at: 2027-01-01
+aliases:
+  - {org_id: acme, model_id: small, alias: champion, model_version: "1"}
+organisations:
+  - {org_id: acme, promotion_requires_verdict: true}
+"""
+    model, alias, organisation = parse(MODEL + more, "f").entities
+    assert isinstance(model, Model)
+    assert model.endpoint == Endpoint("https://m.example/v1", "openai-chat", "env:KEY")
+    assert model.retires_at == datetime(2027, 1, 1, tzinfo=UTC)
+    assert alias == Alias("acme", "small", "champion", "1")
+    assert organisation == Organisation("acme", promotion_requires_verdict=True)
+    wrong = MODEL + more.replace("api_style", "api_stile").replace(
+        "capability: chat", "capability: x"
+    )
+    assert mistakes(wrong) == [
+        (7, "models[0].endpoint.api_stile", "is not a field; did you mean api_style?"),
+        (7, "models[0].endpoint.api_style", "is missing"),
+    ]
+    assert mistakes(wrong.replace("api_stile", "api_style")) == [
+        (8, "models[0].levels[0].capability", "'x' is none of its capabilities")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("env:KEY", "sk-0123456789abcdef", "secret_ref"),
+        ("https://m.example/v1", "https://user:pass@m.example/v1", "base_url"),
+        ("https://m.example/v1", "https://m.example/v1?key=abc", "base_url"),
+    ],
+)
+def test_a_secret_has_no_place_in_the_registry(old: str, new: str, field: str) -> None:
+    endpoint = (
+        '    endpoint: {base_url: "https://m.example/v1", api_style: x, secret_ref: "env:KEY"}\n'
+    )
+    [(_, where, _)] = mistakes(MODEL + endpoint.replace(old, new))
+    assert where == f"models[0].endpoint.{field}"
+    assert parse(MODEL + endpoint, "f").entities
 
 
 def test_an_unknown_model_is_a_warning_unless_the_registry_has_it() -> None:
