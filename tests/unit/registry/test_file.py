@@ -1,6 +1,7 @@
 """The registry file: what is read, and what every mistake is told."""
 
 import re
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def test_the_documented_example_is_read_in_full() -> None:
         datetime(2026, 1, 1, tzinfo=UTC),
         datetime(2026, 7, 1, tzinfo=UTC),
     ]
+
+
+def test_the_documented_fields_are_all_read() -> None:
+    _, more = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    file = parse(more, "docs")
+    kinds = ["organisation", "capability", "capability", "model", "alias", "user"]
+    assert [e.kind for e in file.entities] == kinds
+    [model] = [e for e in file.entities if isinstance(e, Model)]
+    plainly = Model("acme", "small", "2026-09", "in-house", model.capabilities)
+    given = {f.name for f in fields(model) if getattr(model, f.name) != getattr(plainly, f.name)}
+    missing = {f.name for f in fields(model)} - given - {"org_id", "model_id", "model_version"}
+    assert missing == {"provider", "capabilities", "status", "modality", "visibility"}
 
 
 def test_every_mistake_of_a_file_is_told_at_once_in_order_of_lines() -> None:
