@@ -3,7 +3,8 @@
 StreamError
 ├── BatchAborted     the transaction was aborted; the batch is read again from the committed offsets
 ├── WorkerStopped    something that a restart of the process has to cure
-└── ViewNotLoaded    the registry topic could not be read to its end in time
+├── ViewNotLoaded    the registry topic could not be read to its end in time
+└── ViewFailed       the registry topic is no longer followed: the facts at hand grow stale
 """
 
 
@@ -21,3 +22,7 @@ class WorkerStopped(StreamError):
 
 class ViewNotLoaded(StreamError):
     """The registry topic could not be read to its end in time."""
+
+
+class ViewFailed(StreamError):
+    """The thread that follows the registry topic died; its error is the cause."""

@@ -10,13 +10,14 @@ import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     TopicPartition,
 )
 
 from schemas.topics import Topic
-from streams.errors import ViewNotLoaded
+from streams.errors import ViewFailed, ViewNotLoaded
 from streams.kafka import KafkaConfig
 
 POLL_S = 0.2
@@ -28,8 +29,8 @@ log = structlog.get_logger(__name__)
 class Follower:
     """Calls `apply` with the committed messages of a topic, in the order of each partition.
 
-    `apply` runs in the follower's thread; what it raises ends the thread, and every wait then
-    raises ViewNotLoaded with the reason.
+    `apply` runs in the follower's thread; what it raises ends the thread, and whoever asks the
+    follower anything then gets ViewFailed.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class Follower:
         self._from = start
         # The group is only a name: partitions are assigned by hand and nothing is committed.
         group = kafka.group(f"follow-{topic.value}-{uuid.uuid4().hex}")
-        self._config = kafka.consumer(group)
+        # The client tells the end of a partition: after compaction, retention or an aborted
+        # transaction no message need stand before it.
+        self._config = kafka.consumer(group, enable_partition_eof=True)
         self._consumer: Any = Consumer(self._config)
         self._changed = threading.Condition()
         self._positions: dict[int, int] = {}
         self._pending: dict[int, int] | None = None
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"follow-{topic.value}", daemon=True)
 
     def start(self) -> Self:
@@ -66,18 +69,26 @@ class Follower:
     def wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Waits until the condition holds, asked after every batch; False: not in time.
 
-        Raises ViewNotLoaded when the thread ended.
+        Raises ViewFailed.
         """
         with self._changed:
             found = self._changed.wait_for(
                 lambda: self._failure is not None or condition(), timeout_s
             )
-            if self._failure is not None:
-                raise ViewNotLoaded(f"{self.topic} is not followed any more: {self._failure!r}")
-            return found
+        self.check()
+        return found
+
+    def check(self) -> None:
+        """Raises ViewFailed when the topic is followed no longer."""
+        if self._failure is not None:
+            text = f"{self.topic} is followed no longer: {self._failure!r}"
+            raise ViewFailed(text) from self._failure
 
     def wait_loaded(self, timeout_s: float) -> None:
-        """Waits until everything that was there at the start is applied. Raises ViewNotLoaded."""
+        """Waits until everything that was there at the start is applied.
+
+        Raises ViewNotLoaded, ViewFailed.
+        """
         if not self.wait(self._is_loaded, timeout_s):
             raise ViewNotLoaded(
                 f"{self.topic} could not be read to its end within {timeout_s:g} s; is Kafka "
@@ -85,7 +96,10 @@ class Follower:
             )
 
     def catch_up(self, timeout_s: float) -> None:
-        """Waits until everything that is committed now is applied. Raises ViewNotLoaded."""
+        """Waits until everything that is committed now is applied.
+
+        Raises ViewNotLoaded, ViewFailed.
+        """
         deadline = time.monotonic() + timeout_s
         self.wait_loaded(timeout_s)
         # The follower's own connection is busy fetching: a question waits there for seconds.
@@ -116,26 +130,31 @@ class Follower:
                 if first is None:
                     self._notify()
                     continue
-                rest = self._consumer.consume(BATCH - 1, 0)
-                messages = [m for m in (first, *rest) if m.error() is None]
+                found = [first, *self._consumer.consume(BATCH - 1, 0)]
+                messages = [m for m in found if m.error() is None]
                 if messages:
                     self._apply(messages)
-                self._notify()
-        except BaseException as error:
-            log.exception("topic not followed any more", topic=self.topic)
+                self._notify([m for m in found if m.error() is not None])
+        except Exception as error:
+            log.exception("topic is followed no longer", topic=self.topic)
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
         finally:
             self._consumer.close()
 
-    def _notify(self) -> None:
+    def _notify(self, errors: Sequence[Message] = ()) -> None:
         parts = [TopicPartition(self.topic, p) for p in self._positions]
+        here = [(at.partition, at.offset) for at in self._consumer.position(parts)]
+        for message in errors:
+            error = message.error()
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                here.append((message.partition() or 0, message.offset() or 0))
+            else:
+                log.warning("topic not readable now", topic=self.topic, error=str(error))
         with self._changed:
-            for found in self._consumer.position(parts):
-                # Control records make positions jump; before the first message there is none.
-                here = max(found.offset, self._positions[found.partition])
-                self._positions[found.partition] = here
+            for partition, offset in here:
+                self._positions[partition] = max(offset, self._positions[partition])
             self._changed.notify_all()
 
     def _assign(self) -> None:

@@ -137,23 +137,30 @@ class RegistryView:
         self._follower.close()
 
     def snapshot(self) -> RegistrySnapshot:
-        """The newest state."""
+        """The newest state. Raises ViewFailed when it is followed no longer."""
+        self._follower.check()
         return self._snapshot
 
     def wait_loaded(self, timeout_s: float) -> RegistrySnapshot:
-        """Waits until everything that was there at the start is applied. Raises ViewNotLoaded."""
+        """Waits until everything that was there at the start is applied.
+
+        Raises ViewNotLoaded, ViewFailed.
+        """
         self._follower.wait_loaded(timeout_s)
         return self._snapshot
 
     def catch_up(self, timeout_s: float) -> RegistrySnapshot:
-        """Waits until everything that is committed now is applied. Raises ViewNotLoaded."""
+        """Waits until everything that is committed now is applied.
+
+        Raises ViewNotLoaded, ViewFailed.
+        """
         self._follower.catch_up(timeout_s)
         return self._snapshot
 
     def wait_for(self, versions: Mapping[str, int], timeout_s: float) -> bool:
         """Waits until the view holds at least these versions by key; False: not in time.
 
-        Raises ViewNotLoaded when the topic is not followed any more.
+        Raises ViewFailed.
         """
         return self._follower.wait(lambda: self._holds(versions), timeout_s)
 

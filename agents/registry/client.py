@@ -22,7 +22,7 @@ from schemas.convert import from_record, to_record
 from schemas.errors import ContractError, MalformedMessage
 from schemas.topics import TOPICS, Topic
 from schemas.wire import Codec
-from streams.errors import ViewNotLoaded
+from streams.errors import ViewFailed, ViewNotLoaded
 from streams.follow import Follower
 from streams.kafka import KafkaConfig
 from streams.registry_view import RegistryView
@@ -138,7 +138,7 @@ class RegistryClient:
         made = versions(command, outcome)
         try:
             visible = self._view.wait_for(made, max(GRACE_S, deadline - time.monotonic()))
-        except ViewNotLoaded as error:
+        except ViewFailed as error:
             raise Unavailable(str(error), command.command_id) from error
         if not visible:
             raise Unavailable("the change was made but cannot be read yet", command.command_id)
@@ -178,7 +178,7 @@ class RegistryClient:
             key = command.changes[0].key.encode() if command.changes else None
             self._producer.produce(self._topic, payload, key, on_delivery=waiter.delivered)
             waiter.answered.wait(max(0.0, deadline + GRACE_S - time.monotonic()))
-        except (ViewNotLoaded, BufferError, KafkaException) as error:
+        except (ViewNotLoaded, ViewFailed, BufferError, KafkaException) as error:
             raise Unavailable(f"Kafka does not answer: {error}", command.command_id) from error
         finally:
             with self._lock:
