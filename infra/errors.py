@@ -2,6 +2,7 @@
 
 OperatorError            something outside has to change: says what, why and what to do
 ├── PortTaken            somebody else listens there
+├── NotReachable         a server does not answer now; it may later
 ├── NotReady             a server did not become ready in time
 └── BrokenDownload       a jar is not the one that was locked
 """
@@ -13,6 +14,10 @@ class OperatorError(Exception):
 
 class PortTaken(OperatorError):
     """A port is in use."""
+
+
+class NotReachable(OperatorError):
+    """A server does not answer now."""
 
 
 class NotReady(OperatorError):

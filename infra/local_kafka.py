@@ -17,12 +17,19 @@ import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infra.errors import BrokenDownload, NotReady, OperatorError, PortTaken
+from infra.errors import BrokenDownload, NotReady, OperatorError
+from infra.folders import usable
+from infra.ports import require_free
+from infra.settings import LOOPBACK
 
 ENDPOINT = "org.apache.kafka:kafka_2.13:4.3.1+org.slf4j:slf4j-simple:1.7.36"
 LOCK = "kafka.lock.json"
 CLUSTER_ID = "cmhlb3N0YXQtbG9jYWwtMQ"
 READY_S = 90.0
+TAKEN = (
+    "Choose another with --kafka-port, or set RHEOSTAT_KAFKA_BOOTSTRAP to use the Kafka that "
+    "listens there."
+)
 log = structlog.get_logger(__name__)
 
 
@@ -34,15 +41,20 @@ class BrokerConfig:
     host: str = "127.0.0.1"
     port: int = 9092
     heap_mb: int = 512
+    advertised_host: str | None = None
 
     @property
-    def bootstrap(self) -> str:
-        return f"{self.host}:{self.port}"
+    def advertised(self) -> str:
+        """Where the broker tells its clients to go."""
+        if self.advertised_host is not None:
+            return f"{self.advertised_host}:{self.port}"
+        return f"{_own_name() if self.host == '0.0.0.0' else self.host}:{self.port}"
 
 
 def jars(cache_dir: Path | None = None) -> list[Path]:
     """The locked jars, fetched if need be. Raises BrokenDownload when one has another checksum."""
     lock: dict[str, str] = json.loads((resources.files("infra") / LOCK).read_text())
+    log.info("looking for Kafka's jars; fetched from Maven Central if need be (about 50 MB, once)")
     try:
         environment = jgo.build(ENDPOINT, cache_dir=cache_dir)
     except (OSError, RuntimeError, ValueError) as error:
@@ -69,8 +81,8 @@ def lock_jars() -> dict[str, str]:
 
 def exec_broker(config: BrokerConfig) -> None:
     """Becomes the broker: this process id is the broker's. Does not return."""
-    _require_free(config.host, config.port)
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    require_free(config.host, config.port, TAKEN)
+    usable(config.data_dir)
     controller_port = _controller_port(config)
     properties = config.data_dir / "server.properties"
     properties.write_text(_properties(config, controller_port))
@@ -103,22 +115,28 @@ def wait_ready(bootstrap: str, timeout_s: float = READY_S) -> None:
     )
 
 
-def _require_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortTaken(
-                f"Port {port} on {host} is in use ({error.strerror}). Choose another with "
-                "--kafka-port, or set RHEOSTAT_KAFKA_BOOTSTRAP to use the Kafka that listens there."
-            ) from error
+def _own_name() -> str:
+    """This machine's name if it leads anywhere from here, else loopback."""
+    name = socket.gethostname()
+    try:
+        socket.gethostbyname(name)
+    except OSError:
+        log.warning(
+            "this machine's own name does not resolve, so other machines cannot use the broker; "
+            "set RHEOSTAT_ADVERTISED_HOST",
+            name=name,
+        )
+        return LOOPBACK
+    return name
 
 
 def _controller_port(config: BrokerConfig) -> int:
     """The port of the last run if it is free, so that the quorum's address stays; else any."""
     kept = config.data_dir / "controller.port"
-    wanted = int(kept.read_text()) if kept.exists() else 0
+    try:
+        wanted = int(kept.read_text())
+    except (OSError, ValueError):
+        wanted = 0
     for candidate in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -149,8 +167,10 @@ def _properties(config: BrokerConfig, controller_port: int) -> str:
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "listeners": f"PLAINTEXT://{config.bootstrap},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{config.bootstrap}",
+        "listeners": (
+            f"PLAINTEXT://{config.host}:{config.port},CONTROLLER://127.0.0.1:{controller_port}"
+        ),
+        "advertised.listeners": f"PLAINTEXT://{config.advertised}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": config.data_dir / "log",

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from streams.telemetry import Health
+from streams.telemetry import HEALTHY, READY, Health
 
 
 def serve(health: Health, host: str, port: int) -> ThreadingHTTPServer:
@@ -40,6 +40,8 @@ def serve(health: Health, host: str, port: int) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:
             """Requests are not logged: a scraper asks every few seconds."""
 
+    HEALTHY.set_function(lambda: 0 if health.silent() else 1)
+    READY.set_function(lambda: 0 if health.not_ready() else 1)
     server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="pages", daemon=True).start()

@@ -29,40 +29,52 @@ def die_with_parent() -> None:
 
 
 def record(run_dir: Path, pids: dict[str, int]) -> None:
-    """Writes down who is alive: pid and start time, since pids are used again."""
+    """Writes down who is alive: pid and start time, since pids are used again; and for whom."""
     alive = {}
     for name, pid in pids.items():
         with suppress(psutil.NoSuchProcess):
             alive[name] = [pid, psutil.Process(pid).create_time()]
     partial = run_dir / f"{RECORD}.partial"
-    partial.write_text(json.dumps(alive))
+    partial.write_text(json.dumps({"supervisor": os.getpid(), "children": alive}))
     partial.replace(run_dir / RECORD)
 
 
-def kill_recorded(run_dir: Path) -> list[str]:
-    """Kills whoever is recorded and still the same process. Returns their names."""
+def kill_recorded(run_dir: Path, supervisor: int | None = None) -> list[str]:
+    """Kills whoever is recorded and still the same process. Returns their names.
+
+    supervisor: whose children; None: whoever's.
+    """
     try:
-        recorded: dict[str, tuple[int, float]] = json.loads((run_dir / RECORD).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        found = json.loads((run_dir / RECORD).read_text())
+        recorded: dict[str, tuple[int, float]] = found["children"]
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+        return []
+    if supervisor not in {None, found["supervisor"]}:
         return []
     killed = []
     for name, (pid, started) in recorded.items():
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
-            if abs(process.create_time() - started) < _SAME_START_S:
+            dead = process.status() == psutil.STATUS_ZOMBIE
+            if not dead and abs(process.create_time() - started) < _SAME_START_S:
                 process.kill()
-                process.wait(10)
+                # Where nobody collects the dead, it stays a zombie and the wait is in vain.
+                with suppress(psutil.TimeoutExpired):
+                    process.wait(2)
                 killed.append(name)
     return killed
 
 
-def sentinel(run_dir: Path) -> None:
-    """Waits until standard input closes, which the supervisor holds open, then kills the rest."""
+def sentinel(run_dir: Path, supervisor: int) -> None:
+    """Waits until standard input closes, which the supervisor holds open, then kills the rest.
+
+    A new supervisor may have started by then: its children are not touched.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.stdin.buffer.read()
-    kill_recorded(run_dir)
+    kill_recorded(run_dir, supervisor)
 
 
 if __name__ == "__main__":
-    sentinel(Path(sys.argv[1]))
+    sentinel(Path(sys.argv[1]), int(os.environ[PARENT]))

@@ -7,10 +7,12 @@ runs in ``data_dir``, defaults.
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,17 +21,39 @@ from pydantic_settings import (
 )
 
 LOOPBACK = "127.0.0.1"
+PREFIX = "RHEOSTAT_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+DEFAULT_CONFIG = "rheostat.toml"
+ENDPOINTS = "endpoints.json"
+FORMS = {
+    "kafka_bootstrap": (
+        r"[^\s/,]+(,[^\s/,]+)*",
+        "host:port, several with commas, without kafka://",
+    ),
+    "clickhouse_cluster": (r"[A-Za-z0-9_.-]+", "letters, digits, dots, dashes and underscores"),
+    "topic_prefix": (r"[A-Za-z0-9_.-]{0,100}", "letters, digits, dots, dashes and underscores"),
+    "host": (r"[A-Za-z0-9.-]+", "an IPv4 address or a host name"),
+    "advertised_host": (r"[A-Za-z0-9.-]+", "an IPv4 address or a host name"),
+    "log_level": (r"DEBUG|INFO|WARNING|ERROR", "one of DEBUG, INFO, WARNING, ERROR"),
+}
+"""What texts must look like, and how to say it."""
 
 
 class Settings(BaseSettings):
     """Every setting a process of Rheostat takes. Units are in the names."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RHEOSTAT_", frozen=True, extra="forbid", env_ignore_empty=True
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
+        # A value may hold a password.
+        hide_input_in_errors=True,
     )
 
     kafka_bootstrap: str | None = Field(
-        None, description="Kafka bootstrap servers. Unset: a local broker is started."
+        None,
+        description="Kafka's host:port, several with commas. Unset: a local broker is started.",
     )
     kafka_properties: dict[str, str] = Field(
         default_factory=dict,
@@ -37,20 +61,27 @@ class Settings(BaseSettings):
         repr=False,
     )
     clickhouse_url: SecretStr | None = Field(
-        None,
-        description="http(s)://user:password@host:port/database. Unset: a local engine is started.",
+        None, description="http(s)://user:password@host:port. Unset: a local engine is started."
     )
-    clickhouse_cluster: str | None = Field(
-        None, pattern="^[A-Za-z0-9_.-]+$", description="Cluster name for replicated tables."
-    )
+    clickhouse_cluster: str | None = Field(None, description="Cluster name for replicated tables.")
     schema_registry_url: SecretStr | None = Field(
         None, description="Confluent-compatible schema registry. Unset: ids of schemas/ids.json."
     )
     topic_prefix: str = Field("", description="Put before every topic and consumer group name.")
     data_dir: Path = Field(Path(".rheostat"), description="Broker logs, tables, pid files, logs.")
-    host: str = Field(LOOPBACK, description="Address that every local server binds to.")
+    host: str = Field(
+        LOOPBACK, description="Address (IPv4 or name) that every local server binds to."
+    )
+    advertised_host: str | None = Field(
+        None,
+        description="Name by which others reach the local broker. Unset: this machine's name when "
+        "host is 0.0.0.0, else host.",
+    )
     kafka_port: int = Field(9092, ge=1, le=65535, description="Port of the local broker.")
     clickhouse_port: int = Field(8123, ge=1, le=65535, description="Port of the local ClickHouse.")
+    clickhouse_local_password: SecretStr | None = Field(
+        None, description="Password of the local ClickHouse's one user. Unset: none is asked."
+    )
     api_port: int = Field(8080, ge=1, le=65535, description="Port of the REST API.")
     metrics_port: int = Field(
         9400, ge=0, le=65535, description="First port of the processes' own HTTP pages; 0: any."
@@ -64,7 +95,24 @@ class Settings(BaseSettings):
     worker_name: str = Field(
         "", description="Name of this process among its kind, the same after a restart."
     )
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator(*FORMS)
+    @classmethod
+    def _has_form(cls, value: str | None, info: ValidationInfo) -> str | None:
+        pattern, words = FORMS[str(info.field_name)]
+        if value is not None and not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {words}")
+        return value
+
+    @field_validator("clickhouse_url", "schema_registry_url")
+    @classmethod
+    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parts = urlsplit(value.get_secret_value())
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("must be a URL such as http://user:password@host:port")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -75,10 +123,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(
-            settings_cls, Path(os.environ.get("RHEOSTAT_CONFIG", "rheostat.toml"))
-        )
-        return init_settings, env_settings, toml
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_path())
 
     @property
     def run_dir(self) -> Path:
@@ -88,24 +133,55 @@ class Settings(BaseSettings):
     @property
     def bootstrap(self) -> str:
         """Where Kafka is: configured, else the stack of this data dir, else the local default."""
-        return self.kafka_bootstrap or self._running("kafka_bootstrap") or self._local_kafka
+        return self.kafka_bootstrap or self.running("kafka_bootstrap") or self.local_bootstrap
 
     @property
     def clickhouse(self) -> str:
         """URL of ClickHouse, found like `bootstrap`. May hold a password: never print it."""
         if self.clickhouse_url is not None:
             return self.clickhouse_url.get_secret_value()
-        return self._running("clickhouse_url") or f"http://{LOOPBACK}:{self.clickhouse_port}"
+        return self.running("clickhouse_url") or self.local_clickhouse
 
     @property
-    def _local_kafka(self) -> str:
-        return f"{LOOPBACK}:{self.kafka_port}"
+    def local_bootstrap(self) -> str:
+        """Where the local broker of these settings listens, seen from this machine."""
+        return f"{reachable(self.host)}:{self.kafka_port}"
 
-    def _running(self, name: str) -> str | None:
+    @property
+    def local_clickhouse(self) -> str:
+        """The same of the local ClickHouse; holds its password if it has one."""
+        user = ""
+        if self.clickhouse_local_password is not None:
+            user = f"default:{quote(self.clickhouse_local_password.get_secret_value(), safe='')}@"
+        return f"http://{user}{reachable(self.host)}:{self.clickhouse_port}"
+
+    def environment(self) -> dict[str, str]:
+        """These settings as the environment of a child process."""
+        return {
+            f"{PREFIX}{name.upper()}": _as_text(value) for name, value in self if value is not None
+        }
+
+    def running(self, name: str) -> str | None:
         """An endpoint that `rheostat up` wrote, when a stack runs in this data dir."""
         try:
-            endpoints: dict[str, Any] = json.loads((self.run_dir / "endpoints.json").read_text())
-        except FileNotFoundError:
+            endpoints: Any = json.loads((self.run_dir / ENDPOINTS).read_text())
+        except (OSError, ValueError):
             return None
-        value = endpoints.get(name)
+        value = endpoints.get(name) if isinstance(endpoints, dict) else None
         return value if isinstance(value, str) else None
+
+
+def config_path() -> Path:
+    """The TOML file: as RHEOSTAT_CONFIG says, else rheostat.toml in the working directory."""
+    return Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
+
+
+def reachable(host: str) -> str:
+    """Where to connect to what listens on `host`."""
+    return LOOPBACK if host == "0.0.0.0" else host
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return json.dumps(value) if isinstance(value, dict) else str(value)

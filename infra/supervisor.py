@@ -17,9 +17,14 @@ import structlog
 
 from infra import orphans
 from infra.errors import OperatorError
+from infra.folders import usable
 from infra.process import Backoff, ChildSpec
+from infra.settings import ENDPOINTS
+from infra.steps import Step, StepRun
 
 TICK_S = 0.1
+PATIENCE_S = 10.0
+"""After this long without being ready, and again as often, a child's last words are shown."""
 LOG_BYTES_MAX = 32 * 1024 * 1024
 log = structlog.get_logger("rheostat")
 
@@ -33,20 +38,16 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     ready: bool = False
+    mentioned_s: float = 0.0
     backoff: Backoff = field(default_factory=Backoff)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something to do once, when its needs are ready: creating topics, applying migrations."""
-
-    name: str
-    needs: Sequence[str]
-    action: Callable[[], None]
-
-
 class Supervisor:
-    """One stack in one data directory. `run` returns after a stop signal, when all have ended."""
+    """One stack in one data directory. `run` returns after a stop signal, when all have ended.
+
+    prepare: called once the data directory is ours and nobody of an earlier run lives, before
+    anything starts.
+    """
 
     def __init__(
         self,
@@ -54,43 +55,48 @@ class Supervisor:
         children: Sequence[Child],
         steps: Sequence[Step],
         endpoints: Mapping[str, str],
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self._run_dir = data_dir / "run"
         self._log_dir = data_dir / "logs"
         self._children = {child.spec.name: child for child in children}
-        self._steps = list(steps)
-        self._done: set[str] = set()
+        self._steps = {step.name: StepRun(step) for step in steps}
         self._endpoints = dict(endpoints)
+        self._prepare = prepare
         self._stopping = False
         self._announced = False
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Raises OperatorError when another supervisor holds the data directory."""
-        for folder in (self._run_dir, self._log_dir):
-            folder.mkdir(parents=True, exist_ok=True)
-        lock = self._lock()
-        left = orphans.kill_recorded(self._run_dir)
-        if left:
-            log.warning("killed what an earlier run left behind", processes=left)
-        sentinel = self._start_sentinel()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-        (self._run_dir / "endpoints.json").write_text(json.dumps(self._endpoints))
-        try:
-            while not self._stopping:
-                self._tick(time.monotonic())
-                if not self._announced and self._all_ready():
-                    self._announced = True
-                    on_ready()
-                time.sleep(TICK_S)
-        finally:
-            self._stop_all()
-            (self._run_dir / "endpoints.json").unlink(missing_ok=True)
-            (self._run_dir / orphans.RECORD).unlink(missing_ok=True)
-            if sentinel.stdin is not None:
-                sentinel.stdin.close()
-            sentinel.wait(10)
-            lock.close()
+        """Raises OperatorError when another supervisor holds the data directory, when it cannot be
+        written to, and whatever `prepare` and the steps raise."""
+        usable(self._run_dir)
+        usable(self._log_dir)
+        with self._lock():
+            left = orphans.kill_recorded(self._run_dir)
+            if left:
+                log.warning("killed what an earlier run left behind", processes=left)
+            self._prepare()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._on_signal)
+            sentinel = self._start_sentinel()
+            try:
+                self._write_endpoints()
+                self._watch(on_ready)
+            finally:
+                self._stop_all()
+                for name in (ENDPOINTS, orphans.RECORD, "supervisor.pid"):
+                    (self._run_dir / name).unlink(missing_ok=True)
+                if sentinel.stdin is not None:
+                    sentinel.stdin.close()
+                sentinel.wait(10)
+
+    def _watch(self, on_ready: Callable[[], None]) -> None:
+        while not self._stopping:
+            self._tick(time.monotonic())
+            if not self._announced and self._all_ready():
+                self._announced = True
+                on_ready()
+            time.sleep(TICK_S)
 
     def stop(self) -> None:
         """Makes `run` end."""
@@ -101,26 +107,37 @@ class Supervisor:
         self.stop()
 
     def _all_ready(self) -> bool:
-        return all(c.ready for c in self._children.values()) and len(self._done) == len(self._steps)
+        return all(c.ready for c in self._children.values()) and all(
+            run.done for run in self._steps.values()
+        )
 
     def _tick(self, now_s: float) -> None:
         for child in self._children.values():
             self._reap(child, now_s)
-            if child.process is None and child.backoff.may_start(now_s):
-                if self._met(child.spec.needs):
+            if child.process is None:
+                if child.backoff.may_start(now_s) and self._met(child.spec.needs):
                     self._start(child, now_s)
-            elif child.process is not None and not child.ready:
-                child.ready = child.ready_check()
-        for step in self._steps:
-            if step.name not in self._done and self._met(step.needs):
-                step.action()
-                self._done.add(step.name)
+            elif not child.ready:
+                self._look(child, now_s)
+        for run in self._steps.values():
+            if not run.done and self._met(run.step.needs):
+                run.advance(now_s)
+
+    def _look(self, child: Child, now_s: float) -> None:
+        name, waited_s = child.spec.name, round(now_s - child.started_s, 1)
+        child.ready = child.ready_check()
+        if child.ready:
+            log.info("answers", process=name, after_s=waited_s)
+        elif now_s - child.mentioned_s >= PATIENCE_S:
+            child.mentioned_s = now_s
+            last = self._last_line(name)
+            log.info("still starting", process=name, after_s=waited_s, last_words=last)
 
     def _met(self, needs: Sequence[str]) -> bool:
         """A need that is not ours (skipped or external) is met."""
-        ready = {name for name, child in self._children.items() if child.ready} | self._done
-        known = set(self._children) | {step.name for step in self._steps}
-        return all(name in ready or name not in known for name in needs)
+        waiting = {name for name, child in self._children.items() if not child.ready}
+        waiting |= {name for name, run in self._steps.items() if not run.done}
+        return waiting.isdisjoint(needs)
 
     def _reap(self, child: Child, now_s: float) -> None:
         if child.process is None or child.process.poll() is None:
@@ -151,7 +168,7 @@ class Supervisor:
                 # Ctrl-C goes to us alone, so that we can stop them in order.
                 start_new_session=True,
             )
-        child.started_s = now_s
+        child.started_s = child.mentioned_s = now_s
         self._pid_file(child.spec.name).write_text(f"{child.process.pid}\n")
         self._record()
         log.info("started", process=child.spec.name, pid=child.process.pid)
@@ -181,10 +198,18 @@ class Supervisor:
                 lines = log_file.read().decode(errors="replace").strip().splitlines()
         except OSError:
             return ""
-        return lines[-1][:300] if lines else ""
+        return lines[-1][:500] if lines else ""
 
     def _pid_file(self, name: str) -> Path:
         return self._run_dir / f"{name}.pid"
+
+    def _write_endpoints(self) -> None:
+        """For its owner only: the URL of ClickHouse may hold a password."""
+        partial = self._run_dir / f"{ENDPOINTS}.partial"
+        partial.unlink(missing_ok=True)
+        partial.touch(0o600)
+        partial.write_text(json.dumps(self._endpoints))
+        partial.replace(self._run_dir / ENDPOINTS)
 
     def _lock(self) -> IO[str]:
         handle = (self._run_dir / "supervisor.lock").open("a+")
@@ -192,9 +217,11 @@ class Supervisor:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             handle.seek(0)
+            pid = handle.read().strip()
+            handle.close()
             raise OperatorError(
-                f"a stack already runs in {self._run_dir.parent} (pid {handle.read().strip()}); "
-                "stop it first, or choose another --data-dir."
+                f"A stack already runs in {self._run_dir.parent} (pid {pid}). Stop it first "
+                f"(Ctrl-C there, or kill {pid}), or choose another --data-dir."
             ) from error
         handle.truncate(0)
         handle.write(str(os.getpid()))
@@ -205,6 +232,7 @@ class Supervisor:
     def _start_sentinel(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "infra.orphans", str(self._run_dir.absolute())],
+            env={**os.environ, orphans.PARENT: str(os.getpid())},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,6 +1,5 @@
 """Composition: each kind of process from settings to its loop."""
 
-import os
 import signal
 import socket
 import sys
@@ -9,6 +8,9 @@ from collections.abc import Callable
 from types import FrameType
 
 from infra import logs, observe, orphans
+from infra.errors import NotReachable
+from infra.folders import usable
+from infra.ports import require_free
 from infra.settings import Settings
 from schemas.catalog import SchemaCatalog, committed
 from schemas.registry_catalog import RegistryCatalog
@@ -50,17 +52,24 @@ def _kafka(settings: Settings) -> None:
 
     exec_broker(
         BrokerConfig(
-            settings.data_dir / "kafka", settings.host, settings.kafka_port, settings.broker_heap_mb
+            settings.data_dir / "kafka",
+            settings.host,
+            settings.kafka_port,
+            settings.broker_heap_mb,
+            settings.advertised_host,
         )
     )
 
 
 def _clickhouse(settings: Settings) -> None:
-    from infra.clickhouse_server.__main__ import PASSWORD, serve
+    from infra.clickhouse_server.__main__ import serve
     from infra.clickhouse_server.app import ServerConfig
+    from infra.stack import port_remedy
 
-    data_dir = settings.data_dir / "clickhouse"
-    password = os.environ.get(PASSWORD, "")
+    require_free(settings.host, settings.clickhouse_port, port_remedy("clickhouse"))
+    data_dir = usable(settings.data_dir / "clickhouse")
+    secret = settings.clickhouse_local_password
+    password = "" if secret is None else secret.get_secret_value()
     serve(ServerConfig(data_dir, settings.host, settings.clickhouse_port, "default", password))
 
 
@@ -86,6 +95,9 @@ def _streams(settings: Settings) -> None:
 
 def _pages(settings: Settings) -> Health:
     health = Health()
+    if settings.metrics_port:
+        remedy = "Set RHEOSTAT_METRICS_PORT to another, or to 0 for any."
+        require_free(settings.host, settings.metrics_port, remedy)
     observe.serve(health, settings.host, settings.metrics_port)
     return health
 
@@ -127,6 +139,7 @@ def _agents(settings: Settings) -> None:
         kafka=kafka_config(settings),
         catalog=catalog(settings),
         instance=instance(settings, "agents"),
+        data_dir=settings.data_dir / "agents",
         replication_factor=settings.replication_factor,
         health=_pages(settings),
     )
@@ -143,8 +156,23 @@ KINDS: dict[str, Callable[[Settings], None]] = {
 
 
 def migrate(settings: Settings) -> list[str]:
-    """Applies ClickHouse migrations; names of those applied now."""
+    """Applies ClickHouse migrations; names of those applied now.
+
+    Raises NotReachable when ClickHouse does not answer, OperatorError when it refuses us,
+    MigrationFailed when it refuses a statement.
+    """
+    from infra.clickhouse_admin import ask
     from sinks.clickhouse import ClickHouse
+    from sinks.errors import Backpressure
     from sinks.migrate import TableOptions, apply
 
-    return apply(ClickHouse(settings.clickhouse), TableOptions(cluster=settings.clickhouse_cluster))
+    ask(settings)  # says best what is wrong
+    try:
+        return apply(
+            ClickHouse(settings.clickhouse), TableOptions(cluster=settings.clickhouse_cluster)
+        )
+    except Backpressure as error:
+        raise NotReachable(
+            f"The migrations stopped half-way: {error}. Run rheostat migrate again; each "
+            "is applied once."
+        ) from error

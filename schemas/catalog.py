@@ -62,7 +62,8 @@ class FileCatalog:
 def writer_schema(schema_id: int, version: int, source: Mapping[str, Any]) -> WriterSchema:
     """Parses `source` in a namespace of its own, so that versions do not see each other."""
     parsed = fastavro.parse_schema(dict(source), named_schemas={})
-    return WriterSchema(schema_id, source["name"], version, source, parsed)
+    record = str(source["name"]).rpartition(".")[2]
+    return WriterSchema(schema_id, record, version, source, parsed)
 
 
 @cache

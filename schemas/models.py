@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, StringConstraints
 
-from schemas.types import Capability, Count, Feature, Label, Name, NonNegative, Prose, Tag
+from schemas.types import Capability, Count, Feature, Label, Name, Prose, Tag, UsdPerMtok
 
 ModelStatus = Literal["draft", "active", "deprecated", "retired"]
 Modality = Literal["text", "image", "audio", "video", "embedding", "multimodal"]
@@ -31,9 +31,9 @@ class Price:
     """USD per million tokens, valid from `valid_from` until `valid_to`, at most until the next."""
 
     valid_from: Moment
-    input_usd_per_mtok: NonNegative
-    output_usd_per_mtok: NonNegative
-    cached_input_usd_per_mtok: NonNegative | None = None
+    input_usd_per_mtok: UsdPerMtok
+    output_usd_per_mtok: UsdPerMtok
+    cached_input_usd_per_mtok: UsdPerMtok | None = None
     valid_to: Moment | None = None
 
 

@@ -27,6 +27,8 @@ Label = Annotated[str, StringConstraints(max_length=MAX_TEXT_BYTES, pattern=r"^[
 Prose = Annotated[str, StringConstraints(max_length=4000)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+UsdPerMtok = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+"""Bounded so that the cost of the most tokens a call may have fits 64-bit nano-dollars."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=2**53)]
 """Of something there is at least one of. Exact in JSON."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import fastavro
+from fastavro.read import SchemaResolutionError
 
 from schemas.catalog import SchemaCatalog
 from schemas.errors import MalformedMessage, UnknownSchema
@@ -13,6 +14,16 @@ from schemas.errors import MalformedMessage, UnknownSchema
 MAGIC = 0
 HEADER = struct.Struct(">bI")
 HEADER_BYTES = HEADER.size
+NOT_AVRO = (
+    ValueError,
+    TypeError,
+    IndexError,
+    EOFError,
+    OverflowError,
+    StopIteration,
+    SchemaResolutionError,
+)
+"""What fastavro raises for bytes that do not fit the schema; bad UTF-8 is a ValueError."""
 
 
 def schema_id_of(payload: bytes) -> int:
@@ -66,7 +77,7 @@ class Codec:
                 return_record_name=True,
                 return_record_name_override=True,
             )
-        except (ValueError, TypeError, IndexError, EOFError, OverflowError, StopIteration) as error:
+        except NOT_AVRO as error:
             raise MalformedMessage(f"the body is not {record}: {error!r}") from error
         if body.tell() != len(payload):
             raise MalformedMessage(f"{len(payload) - body.tell()} bytes follow the {record}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from sinks.errors import SinkBroken
 from sinks.intent import Intent
 
 
@@ -25,9 +26,14 @@ class Buffer:
     replay: Intent | None = None
 
     def add(self, messages: list[Any], now_s: float) -> None:
-        """Appends what was read."""
+        """Appends what was read. Raises SinkBroken when it does not follow what is here."""
         if not self.messages:
             self.since_s = now_s
+        elif messages[0].offset() <= self.messages[-1].offset():
+            raise SinkBroken(
+                f"offset {messages[0].offset()} was read behind {self.messages[-1].offset()}; "
+                "storing both could count twice"
+            )
         self.messages += messages
         self.size_bytes += sum(len(m) for m in messages)
 
@@ -53,7 +59,7 @@ class Buffer:
             )
         else:
             cut = min(len(self.messages), limits.messages)
-            intent = Intent(self.messages[0].offset(), self.messages[cut - 1].offset())
+            intent = Intent.new(self.messages[0].offset(), self.messages[cut - 1].offset())
         batch, self.messages = self.messages[:cut], self.messages[cut:]
         self.size_bytes = sum(len(m) for m in self.messages)
         return batch, intent

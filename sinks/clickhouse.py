@@ -8,7 +8,14 @@ from typing import Any
 import clickhouse_connect
 import pyarrow as pa
 import urllib3.exceptions
-from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+from clickhouse_connect.driver.exceptions import (
+    ClickHouseError,
+    DataError,
+    InterfaceError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from sinks.errors import Backpressure, SinkBroken
 
@@ -16,14 +23,17 @@ TRY_AGAIN = frozenset(
     {
         159,  # TIMEOUT_EXCEEDED
         164,  # READONLY: a replica that lost its coordination
+        198,  # DNS_ERROR
         202,  # TOO_MANY_SIMULTANEOUS_QUERIES
         209,  # SOCKET_TIMEOUT
         210,  # NETWORK_ERROR
         225,  # NO_ZOOKEEPER
+        236,  # ABORTED: the server stops
         241,  # MEMORY_LIMIT_EXCEEDED
         242,  # TABLE_IS_READ_ONLY
         243,  # NOT_ENOUGH_SPACE
         252,  # TOO_MANY_PARTS
+        279,  # ALL_CONNECTION_TRIES_FAILED
         285,  # TOO_FEW_LIVE_REPLICAS
         319,  # UNKNOWN_STATUS_OF_INSERT
         394,  # QUERY_WAS_CANCELLED
@@ -32,6 +42,9 @@ TRY_AGAIN = frozenset(
     }
 )
 """Codes of conditions that pass by themselves; any other code is a fault that repeats."""
+
+CLIENT_SIDE = (DataError, InterfaceError, NotSupportedError, ProgrammingError)
+"""What the client library raises without asking the server, when we call it wrongly."""
 
 INSERT_SETTINGS: Mapping[str, str | int] = {
     "async_insert": 0,
@@ -93,7 +106,8 @@ class ClickHouse:
             raise Backpressure(f"ClickHouse does not answer: {_first_line(error)}") from error
         except ClickHouseError as error:
             code = error_code(error)
-            if code is None or code in TRY_AGAIN:
+            ours = code is None and isinstance(error, CLIENT_SIDE)
+            if not ours and (code is None or code in TRY_AGAIN):
                 self.close()
                 raise Backpressure(f"ClickHouse asks to wait: {_first_line(error)}", 2.0) from error
             raise SinkBroken(f"ClickHouse refuses: {_first_line(error)}") from error

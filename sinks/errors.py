@@ -21,7 +21,11 @@ class Backpressure(SinkError):
 
 
 class OwnershipLost(SinkError):
-    """Kafka refused a commit; what is committed has to be read again."""
+    """Kafka refused a commit, or a batch could not be taken; what is committed is read again."""
+
+    def __init__(self, message: str, retry_after_s: float = 0.2) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class SinkBroken(SinkError):

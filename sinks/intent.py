@@ -1,6 +1,7 @@
 """The intent of a batch, kept in the metadata of a committed offset. Pure."""
 
 import json
+import secrets
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,10 +13,20 @@ METADATA_BYTES_MAX = 4096
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A batch that is about to be inserted: its first and last offset, both included."""
+    """A batch that is about to be inserted: its first and last offset, both included.
+
+    `nonce` is drawn once, when the intent is made, and kept with it: a topic that was deleted and
+    created again counts its offsets from 0 again, and its batches are no repetitions.
+    """
 
     first: int
     last: int
+    nonce: str
+
+    @classmethod
+    def new(cls, first: int, last: int) -> Self:
+        """The intent of a batch that was never tried."""
+        return cls(first, last, secrets.token_hex(4))
 
     @property
     def next_offset(self) -> int:
@@ -24,11 +35,12 @@ class Intent:
 
     def token(self, topic: str, partition: int) -> str:
         """The insert_deduplication_token: the same for every repetition of the batch."""
-        return f"{topic}:{partition}:{self.first}:{self.last}"
+        return f"{topic}:{partition}:{self.first}:{self.last}:{self.nonce}"
 
     def encode(self) -> str:
         """As commit metadata."""
-        return json.dumps({"first": self.first, "last": self.last}, separators=(",", ":"))
+        value = {"first": self.first, "last": self.last, "nonce": self.nonce}
+        return json.dumps(value, separators=(",", ":"))
 
     @classmethod
     def decode(cls, metadata: str | None) -> Self | None:
@@ -40,7 +52,7 @@ class Intent:
             return None
         try:
             value = json.loads(metadata)
-            return cls(int(value["first"]), int(value["last"]))
+            return cls(int(value["first"]), int(value["last"]), str(value["nonce"]))
         except (ValueError, KeyError, TypeError) as error:
             raise SinkBroken(
                 f"the committed offset carries metadata that is no intent: {metadata[:200]!r}; "

@@ -12,7 +12,11 @@ from sinks.errors import MigrationFailed, SinkBroken
 
 log = structlog.get_logger(__name__)
 DEDUPLICATION_WINDOW = 10_000
-"""Tokens remembered a table and partition: days of batches, far more than a restart repeats."""
+"""Tokens remembered a table: at one insert a second and partition touched, more than two hours.
+
+A restart repeats at most the last batch of each worker; a worker that slept asks Kafka for its
+partition again before it inserts (see sinks/writer.py).
+"""
 SYSTEM_LOG_DAYS = 7
 
 

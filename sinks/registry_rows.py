@@ -1,27 +1,22 @@
 """Rows of the registry's history and of its audit: facts, and what became of every command."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 import polars as pl
 import pyarrow as pa
 
-from schemas.errors import MalformedMessage, UnknownSchema
-from schemas.wire import Codec
+from sinks.rows import UTC_MS, Messages, arrow, decoded
 
-if TYPE_CHECKING:
-    from sinks.tables import Messages
-
-UTC_MS = pl.Datetime("ms", "UTC")
 UNSTORED = ("secret_sha256",)
 """Fields of entities that stay in Kafka: many may read ClickHouse who need not know them."""
 
 
-def registry_rows(messages: "Messages") -> pa.Table:
+def registry_rows(messages: Messages) -> pa.Table:
     """The registry's history: facts as JSON, deletions too."""
     rows = []
-    for i, fact in _decoded(messages, "RegistryFact"):
+    for i, fact in decoded(messages, "RegistryFact"):
         key = (messages.keys[i] or b"").decode(errors="replace")
         row = {"key": key, **_place(key), **_source(messages, i)}
         if fact is None:
@@ -30,13 +25,13 @@ def registry_rows(messages: "Messages") -> pa.Table:
         else:
             known = {name: fact[name] for name in _KNOWN}
             rows.append({**row, **known, "entity": _json(fact["entity"])})
-    return _arrow(rows, _REGISTRY)
+    return _table(rows, _REGISTRY)
 
 
-def command_rows(messages: "Messages") -> pa.Table:
+def command_rows(messages: Messages) -> pa.Table:
     """One row a change of every judged command, the refused ones too, with its own problems."""
     rows = []
-    for i, command in _decoded(messages, "RegistryCommand"):
+    for i, command in decoded(messages, "RegistryCommand"):
         if command is None or command["outcome"] is None:
             continue
         outcome = command["outcome"]
@@ -59,17 +54,7 @@ def command_rows(messages: "Messages") -> pa.Table:
                     "problems.current_version": [p["current_version"] for p in problems],
                 }
             )
-    return _arrow(rows, _COMMANDS)
-
-
-def _decoded(messages: "Messages", record: str) -> Iterator[tuple[int, Mapping[str, Any] | None]]:
-    """(place in the batch, value) of what can be read; None for a null."""
-    codec = Codec(messages.catalog)
-    for i, value in enumerate(messages.raw.values):
-        try:
-            yield i, None if value is None else codec.decode(value, record)
-        except (MalformedMessage, UnknownSchema):
-            continue
+    return _table(rows, _COMMANDS)
 
 
 def _place(key: str) -> dict[str, str]:
@@ -77,7 +62,7 @@ def _place(key: str) -> dict[str, str]:
     return {"org_id": org_id, "kind": rest.partition("/")[0]}
 
 
-def _source(messages: "Messages", i: int) -> dict[str, int]:
+def _source(messages: Messages, i: int) -> dict[str, int]:
     return {"src_partition": messages.partition, "src_offset": messages.offsets[i]}
 
 
@@ -87,12 +72,8 @@ def _json(entity: tuple[str, Mapping[str, Any]]) -> str:
     return orjson.dumps(shown, option=orjson.OPT_UTC_Z).decode()
 
 
-def _arrow(rows: list[dict[str, Any]], schema: Mapping[str, Any]) -> pa.Table:
-    if not rows:
-        return pa.table({})
-    frame = pl.DataFrame(rows, schema=schema)
-    # ClickHouse does not read Arrow's string views.
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+def _table(rows: list[dict[str, Any]], schema: Mapping[str, Any]) -> pa.Table:
+    return arrow(pl.DataFrame(rows, schema=schema)) if rows else pa.table({})
 
 
 _KNOWN = ("version", "author", "accepted_at", "command_id", "deleted")

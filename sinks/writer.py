@@ -9,37 +9,26 @@ from typing import Any
 
 import pyarrow as pa
 import structlog
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
 
 from schemas.catalog import SchemaCatalog
 from schemas.errors import RegistryUnavailable
 from schemas.topics import Topic
 from sinks.buffer import Buffer, Limits
 from sinks.clickhouse import ClickHouse
-from sinks.errors import Backpressure, OwnershipLost, SinkBroken
+from sinks.errors import Backpressure, OwnershipLost
+from sinks.inbox import LANE, Inbox, Place
 from sinks.intent import Intent
-from sinks.tables import TABLES, Messages, TableSpec
+from sinks.rows import Messages
+from sinks.tables import TABLES, TableSpec
 from streams import telemetry
 from streams.kafka import KafkaConfig
 from streams.source import raw_batch
 
-LANE = "sinks"
-POLL_S = 0.1
-POLL_MESSAGES = 20_000
-KAFKA_TIMEOUT_S = 30.0
 RETRY_MAX_S = 10.0
+ROUND_MAX_S = 30.0
+"""After so long Kafka is asked first whether the partitions are still ours."""
 HOUSEKEEPING_S = 1.0
 log = structlog.get_logger(__name__)
-
-Place = tuple[str, int]
-"""Topic name and partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +46,14 @@ class SinkConfig:
 
 @dataclass(slots=True)
 class _Pending:
-    """A batch whose intent is committed and whose insert has not succeeded yet."""
+    """A batch whose intent is committed, since `owned_s`, and that is not inserted yet."""
 
     place: Place
     intent: Intent
     rows: Any
     spec: TableSpec
     oldest_ms: int
-    attempts: int = 0
+    owned_s: float
 
 
 @dataclass(slots=True)
@@ -75,35 +64,28 @@ class Writer:
     catalog: SchemaCatalog
     clickhouse: ClickHouse
     health: telemetry.Health
-    _consumer: Any = field(init=False, default=None)
+    _inbox: Inbox = field(init=False)
     _specs: Mapping[str, TableSpec] = field(init=False, default_factory=dict)
-    _buffers: dict[Place, Buffer] = field(init=False, default_factory=dict)
     _pending: _Pending | None = field(init=False, default=None)
     _retry_at_s: float = field(init=False, default=0.0)
+    _failures: int = field(init=False, default=0)
 
     def run(self, stop: threading.Event) -> None:
         """Returns when `stop` is set; what is buffered then is read again by the next start.
 
         Raises SinkBroken when repeating cannot help.
         """
-        kafka = self.config.kafka
-        self._specs = {kafka.topic(topic): TABLES[topic] for topic in self.config.topics}
-        self._consumer = Consumer(
-            kafka.consumer(
-                self.config.group,
-                group_instance_id=self.config.instance,
-                session_timeout_ms=self.config.session_timeout_ms,
-                heartbeat_interval_ms=self.config.session_timeout_ms // 4,
-                queued_max_messages_kbytes=16 * 1024,
-                fetch_max_bytes=32 * 1024 * 1024,
-            )
+        config, kafka = self.config, self.config.kafka
+        self._specs = {kafka.topic(topic): TABLES[topic] for topic in config.topics}
+        consumer = kafka.consumer(
+            config.group,
+            group_instance_id=config.instance,
+            session_timeout_ms=config.session_timeout_ms,
+            heartbeat_interval_ms=config.session_timeout_ms // 4,
+            queued_max_messages_kbytes=16 * 1024,
+            fetch_max_bytes=32 * 1024 * 1024,
         )
-        self._consumer.subscribe(
-            list(self._specs),
-            on_assign=self._assigned,
-            on_revoke=self._revoked,
-            on_lost=self._revoked,
-        )
+        self._inbox = Inbox(consumer, list(self._specs))
         self.health.ready(LANE)
         next_care = 0.0
         try:
@@ -111,86 +93,89 @@ class Writer:
                 self.health.beat(LANE)
                 self._round()
                 if time.monotonic() >= next_care:
-                    self._measure_lag()
+                    self._inbox.measure_lag(ask=self._retry_at_s > 0)
                     next_care = time.monotonic() + HOUSEKEEPING_S
         finally:
-            self._consumer.close()
+            self._inbox.close()
             self.clickhouse.close()
 
     def _round(self) -> None:
-        """Reads a little, then stores whatever is due."""
-        for place, messages in self._read().items():
-            if place in self._buffers:
-                self._buffers[place].add(messages, time.monotonic())
+        """Reads a little, then stores whatever is due, what waits longest first."""
+        began = time.monotonic()
+        self._inbox.read(began)
+        if self._pending is not None and self._pending.place not in self._inbox.buffers:
+            self._pending = None  # revoked: the next owner finds the intent
+        if time.monotonic() < self._retry_at_s:
+            # Partitions that came meanwhile wait with the others.
+            self._inbox.pause()
+            return
         try:
+            if self._inbox.lost:
+                self._pending = None
+                self._inbox.rewind()
             if self._pending is not None:
-                if time.monotonic() < self._retry_at_s:
-                    # Partitions that came meanwhile wait with the others.
-                    self._consumer.pause(self._consumer.assignment())
-                    return
                 self._insert(self._pending)
-            for place in list(self._buffers):
-                self._store_due(place)
+            for place in sorted(self._inbox.buffers, key=self._waiting_since):
+                if time.monotonic() - began < ROUND_MAX_S:
+                    self._store_due(place)
         except Backpressure as wait:
+            if self._pending is not None:
+                telemetry.INSERT_RETRIES.labels(self._pending.spec.table).inc()
             self._hold(wait)
-        except OwnershipLost as error:
-            log.warning("reading the committed offsets again", error=str(error))
-            self._rewind()
+        except OwnershipLost as wait:
+            self._inbox.lost = True
+            self._hold(wait)
+        else:
+            self._release()
 
-    def _read(self) -> dict[Place, list[Any]]:
-        by_place: dict[Place, list[Any]] = {}
-        for m in self._consumer.consume(POLL_MESSAGES, POLL_S):
-            error = m.error()
-            if error is None:
-                by_place.setdefault((m.topic(), m.partition()), []).append(m)
-            elif error.fatal() or error.code() == KafkaError._FATAL:
-                raise SinkBroken(f"the consumer cannot go on: {error}")
-            else:
-                log.warning("consumer error", error=str(error))
-        return by_place
+    def _waiting_since(self, place: Place) -> float:
+        return self._inbox.buffers[place].since_s
 
     def _store_due(self, place: Place) -> None:
-        while place in self._buffers:
-            spec = self._specs[place[0]]
+        while True:
+            buffer, spec = self._inbox.buffers[place], self._specs[place[0]]
             limits = Limits(spec.messages_max, spec.bytes_max, spec.linger_s)
-            if self._full() and self._buffers[place].replay is None:
+            if self._full() and buffer.replay is None:
                 limits = Limits(spec.messages_max, 0, 0.0)
-            if not self._buffers[place].due(limits, time.monotonic()):
+            if not buffer.due(limits, time.monotonic()):
                 return
-            self._store(place, limits)
+            self._store(place, buffer, limits)
 
-    def _store(self, place: Place, limits: Limits) -> None:
+    def _store(self, place: Place, buffer: Buffer, limits: Limits) -> None:
         """The protocol. A crash between any two steps loses nothing and repeats nothing.
 
         1. Turn the batch into rows: nothing has happened yet.
         2. Commit the offset where the batch begins, with the batch's ends as metadata (the
            intent). Kafka refuses when the partition went to another worker: then stop here.
-        3. Insert under a token made of topic, partition and ends. After a crash here the next
-           owner finds the intent and repeats the same rows under the same token, which ClickHouse
-           recognises.
+        3. Insert under a token made of the intent. After a crash here the next owner finds the
+           intent and repeats the same rows under the same token, which ClickHouse recognises.
         4. Commit the offset behind the batch: only now is it durable and done.
         """
-        replayed = self._buffers[place].replay is not None
-        messages, intent = self._buffers[place].take(limits)
+        replayed = buffer.replay is not None
+        messages, intent = buffer.take(limits)
         spec = self._specs[place[0]]
         rows = self._rows(place, spec, messages)
         if replayed:
             telemetry.INTENTS_REPLAYED.labels(spec.table).inc()
-        else:
-            self._commit(place, intent.first, intent.encode())
+        self._commit(place, intent.first, intent.encode())
         oldest_ms = messages[0].timestamp()[1] if messages else 0
-        self._pending = _Pending(place, intent, rows, spec, oldest_ms)
+        self._pending = _Pending(place, intent, rows, spec, oldest_ms, time.monotonic())
         self._insert(self._pending)
 
     def _insert(self, pending: _Pending) -> None:
-        topic, partition = pending.place
+        """Steps 3 and 4."""
+        self.health.beat(LANE)
         began = time.perf_counter()
+        intent = pending.intent
+        if time.monotonic() - pending.owned_s > self.config.session_timeout_ms / 1000:
+            # This process slept, or ClickHouse was away: the partition may have another owner, and
+            # ClickHouse remembers tokens for a while only. Kafka is asked again.
+            self._commit(pending.place, intent.first, intent.encode())
+            pending.owned_s = time.monotonic()
         if pending.rows.num_rows:
-            token = pending.intent.token(topic, partition)
-            self.clickhouse.insert(pending.spec.table, pending.rows, token)
-        self._commit(pending.place, pending.intent.next_offset, "")
-        self._pending = None
-        self._release()
+            self.clickhouse.insert(pending.spec.table, pending.rows, intent.token(*pending.place))
+        self._commit(pending.place, intent.next_offset, "")
+        self._pending, self._failures = None, 0
         table = pending.spec.table
         telemetry.ROWS.labels(table).inc(pending.rows.num_rows)
         telemetry.INSERT_S.labels(table).observe(time.perf_counter() - began)
@@ -200,99 +185,48 @@ class Writer:
             telemetry.END_TO_END_S.labels(LANE).observe(max(0.0, age_s))
 
     def _rows(self, place: Place, spec: TableSpec, messages: list[Any]) -> Any:
+        topic, partition = place
         if not messages:
             # Retention took the batch of an old intent: what was not stored then is gone.
-            log.error(
-                "the batch to repeat is no longer in Kafka", topic=place[0], partition=place[1]
-            )
+            log.error("the batch to repeat is no longer in Kafka", topic=topic, partition=partition)
             return pa.table({})
-        raw = raw_batch(place[0], messages, [(0, len(messages) - 1)])
-        offsets: list[Any] = list(map(Message.offset, messages))
-        keys = [m.key() for m in messages] if spec.topic is Topic.REGISTRY else []
+
+        def skip(offset: int, why: str) -> None:
+            telemetry.SKIPPED.labels(topic).inc()
+            log.error("message skipped", topic=topic, partition=partition, offset=offset, error=why)
+
+        batch = Messages(
+            raw=raw_batch(topic, messages, [(0, len(messages) - 1)]),
+            partition=partition,
+            offsets=[m.offset() for m in messages],
+            keys=[m.key() for m in messages] if spec.topic is Topic.REGISTRY else [],
+            catalog=self.catalog,
+            retention_ms=self.config.retention_ms,
+            skip=skip,
+        )
         try:
-            return spec.rows(
-                Messages(raw, place[1], offsets, keys, self.catalog, self.config.retention_ms)
-            )
+            return spec.rows(batch)
         except RegistryUnavailable as error:
-            raise OwnershipLost(str(error)) from error
+            raise OwnershipLost(str(error), retry_after_s=1.0) from error
 
     def _commit(self, place: Place, offset: int, metadata: str) -> None:
-        at = TopicPartition(place[0], place[1], offset, metadata=metadata)
-        try:
-            for done in self._consumer.commit(offsets=[at], asynchronous=False):
-                if done.error is not None:
-                    raise OwnershipLost(f"commit of {place} at {offset} refused: {done.error}")
-        except KafkaException as error:
-            if error.args[0].fatal():
-                raise SinkBroken(f"this worker was replaced by another: {error}") from error
-            raise OwnershipLost(f"commit of {place} at {offset} failed: {error}") from error
+        self._inbox.commit(place, offset, metadata)
 
-    def _hold(self, wait: Backpressure) -> None:
-        """ClickHouse does not take rows: stop reading, keep the membership, try again later."""
-        attempts = 1
-        if self._pending is not None:
-            self._pending.attempts += 1
-            attempts = self._pending.attempts
-            telemetry.INSERT_RETRIES.labels(self._pending.spec.table).inc()
-        wait_s = min(RETRY_MAX_S, wait.retry_after_s * 2 ** min(attempts - 1, 10))
+    def _hold(self, wait: Backpressure | OwnershipLost) -> None:
+        """Stop reading, keep the membership, try again later."""
+        self._failures += 1
+        wait_s = min(RETRY_MAX_S, wait.retry_after_s * 2 ** min(self._failures - 1, 10))
         self._retry_at_s = time.monotonic() + wait_s * random.uniform(0.5, 1.0)
         self.health.waiting(LANE, str(wait))
-        log.warning("waiting for ClickHouse", error=str(wait), attempts=attempts)
-        self._consumer.pause(self._consumer.assignment())
+        log.warning("waiting", error=str(wait), failures=self._failures, seconds=round(wait_s, 1))
+        self._inbox.pause()
 
     def _release(self) -> None:
         """After a wait: read on."""
         if self._retry_at_s:
             self._retry_at_s = 0.0
             self.health.ready(LANE)
-            self._consumer.resume(self._consumer.assignment())
+            self._inbox.resume()
 
     def _full(self) -> bool:
-        return sum(b.size_bytes for b in self._buffers.values()) > self.config.buffered_bytes_max
-
-    def _assigned(self, _: Any, partitions: Sequence[TopicPartition]) -> None:
-        log.info("partitions assigned", count=len(partitions))
-        self._load(partitions)
-
-    def _load(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
-        """Starts buffers at the committed offsets, with the intents found there."""
-        committed: list[TopicPartition] = self._consumer.committed(
-            list(partitions), timeout=KAFKA_TIMEOUT_S
-        )
-        for at in committed:
-            if at.error is not None:
-                raise KafkaException(at.error)
-            intent = Intent.decode(at.metadata)
-            if intent is not None:
-                log.info(
-                    "repeating a batch", topic=at.topic, partition=at.partition, last=intent.last
-                )
-            self._buffers[at.topic, at.partition] = Buffer(replay=intent)
-        return committed
-
-    def _revoked(self, _: Any, partitions: Sequence[TopicPartition]) -> None:
-        """What was not committed is the next owner's; an intent tells it what to repeat."""
-        log.info("partitions revoked", count=len(partitions))
-        for at in partitions:
-            self._buffers.pop((at.topic, at.partition), None)
-            if self._pending is not None and self._pending.place == (at.topic, at.partition):
-                self._pending = None
-                self._release()
-
-    def _rewind(self) -> None:
-        """Back to the committed offsets of everything assigned."""
-        self._pending = None
-        assigned = self._consumer.assignment()
-        for at in self._load(assigned) if assigned else []:
-            at.offset = OFFSET_BEGINNING if at.offset < 0 else at.offset
-            self._consumer.seek(TopicPartition(at.topic, at.partition, at.offset))
-        self._release()
-
-    def _measure_lag(self) -> None:
-        for here in self._consumer.position(self._consumer.assignment()):
-            low, high = self._consumer.get_watermark_offsets(here, cached=True)
-            if high >= 0:
-                waiting = self._buffers.get((here.topic, here.partition))
-                held = len(waiting.messages) if waiting is not None else 0
-                lag = high - max(here.offset, low, 0) + held
-                telemetry.LAG.labels(LANE, here.topic, str(here.partition)).set(max(0, lag))
+        return self._inbox.size_bytes() > self.config.buffered_bytes_max

@@ -4,10 +4,9 @@ Rows are put in group order once; every sum, minimum and sketch is then a pass o
 runs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,103 +14,36 @@ import pyarrow as pa
 
 from streams import sketch
 from streams.columns import Floats, Integers, Mask, Numbers, Records
-from streams.partials import DIMENSIONS, PANE, PANE_MS, SKETCHED, TIDY
+from streams.groups import RADIX_MAX, Groups, Source, group, stable_order
+from streams.partials import PANE_MS, SKETCHED, TIDY
 from streams.price import NANO_PER_USD, ModelKey, PriceTable, to_nanos
-
-Source = Literal["production", "evaluation"]
-_TEXT_DIMENSIONS = tuple(d for d in DIMENSIONS if d != "source")
-
-
-@dataclass(frozen=True, slots=True)
-class Groups:
-    """Which records belong together.
-
-    order: records in group order. start: where each group's run begins in it. code: the group of
-    each ordered record. keys: dimensions and pane of each group, `source` included.
-    """
-
-    order: Integers
-    start: Integers
-    code: Integers
-    keys: pl.DataFrame
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-
-def group(records: Records, valid: Mask, source: Source, metric: str | None = None) -> Groups:
-    """Groups by all dimensions and the pane, and by the text field `metric` if one is given."""
-    rows = np.flatnonzero(valid)
-    pane = records.numbers["occurred_at"].values[rows] // PANE_MS * PANE_MS
-    names = (*_TEXT_DIMENSIONS, metric) if metric else _TEXT_DIMENSIONS
-    slices = [
-        records.slices(start[rows], (end - start)[rows], rows).alias(f"{i}")
-        for i, (start, end) in enumerate(_pieces(records, names))
-    ]
-    grouped = (
-        pl.DataFrame([*slices, pl.Series("pane", pane), pl.Series("row", rows)])
-        .group_by([s.name for s in slices] + ["pane"])
-        .agg("row", pl.len().alias("n"))
-    )
-    size = grouped["n"].to_numpy().astype(np.int64)
-    order = grouped["row"].explode().to_numpy()
-    start = np.cumsum(size) - size
-    keys = _keys(records, order[start], names, grouped["pane"], source)
-    return Groups(order, start, np.repeat(np.arange(len(size)), size), keys)
-
-
-def _pieces(records: Records, names: Sequence[str]) -> list[tuple[Integers, Integers]]:
-    """(start, end) of the bytes that tell the fields' values, adjacent fields in one piece.
-
-    Between adjacent fields stand their lengths and union branches: equal bytes are equal fields.
-    """
-    runs = {name: i for i, run in enumerate(records.text_runs) for name in run}
-    place = {name: j for run in records.text_runs for j, name in enumerate(run)}
-    ordered = sorted((n for n in names if n in runs), key=lambda name: (runs[name], place[name]))
-    cuts = [
-        i
-        for i, (a, b) in enumerate(pairwise(ordered), 1)
-        if runs[a] != runs[b] or place[b] != place[a] + 1
-    ]
-    ends = [*cuts, len(ordered)]
-    return [
-        (records.texts[ordered[first]].begin, records.texts[ordered[last - 1]].end)
-        for first, last in zip([0, *cuts], ends, strict=True)
-    ]
-
-
-def _keys(
-    records: Records, first: Integers, names: Sequence[str], pane: pl.Series, source: Source
-) -> pl.DataFrame:
-    """The groups' dimensions as text, read from the first record of each."""
-    texts = [records.text(name, first).fill_null("").alias(name) for name in names]
-    return pl.DataFrame([*texts, pane.cast(pl.Int64).cast(PANE)]).with_columns(
-        source=pl.lit(source)
-    )
 
 
 def wide(records: Records, valid: Mask, source: Source, prices: PriceTable) -> pl.DataFrame:
-    """One row a group with the state of every core metric (see streams.partials)."""
+    """One row a group with the state of every core metric (see streams.partials).
+
+    Rows of an organisation stand together. Sketches have the narrowest integers that hold them.
+    """
     groups = group(records, valid, source)
     columns = dict(groups.keys.to_dict())
     for metric in ("latency_ms", "ttft_ms", "input_tokens", "output_tokens", "quality"):
         numbers = records.numbers.get(metric, _absent(len(records)))
-        columns |= _state(groups, metric, *_ordered(groups, numbers))
+        columns |= _state(metric, *_ordered(groups, numbers))
     columns |= _cost(groups, records, prices)
     failed = records.texts["error_type"].present
     errors = np.zeros(len(records), np.int64) if failed is None else failed.astype(np.int64)
-    columns |= _state(groups, "error", *_ordered(groups, Numbers(errors)))
+    columns |= _state("error", *_ordered(groups, Numbers(errors)))
     return pl.DataFrame(columns)
 
 
 def tidy(records: Records, valid: Mask, source: Source) -> pl.DataFrame:
     """One row a group and custom metric, from records that name their metric and its value."""
     groups = group(records, valid, source, metric="metric")
-    state = _state(groups, "", *_ordered(groups, records.numbers["value"]), sketched=True)
+    state = _state("", *_ordered(groups, records.numbers["value"]), sketched=True)
     zeros = pl.zeros(len(groups), pl.Int64, eager=True)
     named = {name.removeprefix("."): column for name, column in state.items()}
     rows = pl.DataFrame({**groups.keys.to_dict(), **named, "total_nanos": zeros})
-    return rows.select(TIDY.names())
+    return rows.select(pl.col(name).cast(kind) for name, kind in TIDY.items())
 
 
 def _absent(size: int) -> Numbers:
@@ -119,98 +51,148 @@ def _absent(size: int) -> Numbers:
     return Numbers(np.zeros(size), np.zeros(size, np.bool_))
 
 
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Which group each of some values in group order belongs to. n: how many each group has."""
+
+    n: Integers
+
+    @property
+    def code(self) -> Integers:
+        """The group of each value."""
+        return np.repeat(np.arange(len(self.n)), self.n)
+
+    def reduced(self, reduce: np.ufunc, values: Any) -> Any:
+        """The reduction of each group's values; 0 where it has none."""
+        some = np.flatnonzero(self.n)
+        begin = np.cumsum(self.n) - self.n
+        if len(some) == len(self.n):
+            return reduce.reduceat(values, begin)
+        result = np.zeros(len(self.n), values.dtype)
+        if len(some):
+            result[some] = reduce.reduceat(values, begin[some])
+        return result
+
+
+def _ordered(groups: Groups, column: Numbers) -> tuple[_Runs, Floats]:
+    """The present values in group order."""
+    present = None if column.present is None else column.present[groups.order]
+    values = column.values[groups.order].astype(np.float64, copy=False)
+    return _only(groups, present, values)
+
+
+def _only(groups: Groups, present: Mask | None, values: Any) -> tuple[_Runs, Any]:
+    """Values in group order without those that are not present."""
+    if present is None or present.all():
+        return _Runs(groups.size), values
+    return _Runs(np.add.reduceat(present, groups.start, dtype=np.int64)), values[present]
+
+
 def _cost(groups: Groups, records: Records, prices: PriceTable) -> Mapping[str, pl.Series]:
     """Cost in USD with its exact total in nano-dollars; null costs take the registry's price."""
     declared = records.numbers["cost_usd"]
-    nanos = to_nanos(declared.values[groups.order].astype(np.float64))
-    present: Mask | None = None
-    if declared.present is not None:
-        present = declared.present[groups.order]
-        dimensions = groups.keys.select("org_id", "model_id", "model_version")
-        slots = np.array([prices.slot.get(_key(row), -1) for row in dimensions.rows()], np.int64)
-        open_ = np.flatnonzero(~present)
-        at = groups.order[open_]
-        tokens = tuple(
-            _integers(records, f"{kind}_tokens", at) for kind in ("input", "output", "cached_input")
-        )
-        time_ms = _integers(records, "occurred_at", at)
-        priced, found = prices.cost_nanos(
-            slots[groups.code[open_]], time_ms, (tokens[0], tokens[1], tokens[2])
-        )
-        nanos[open_] = priced
-        present[open_] = found
-    columns = _state(groups, "cost_usd", nanos / NANO_PER_USD, present)
-    code, nanos = (
-        (groups.code, nanos) if present is None else (groups.code[present], nanos[present])
-    )
-    exact = np.zeros(len(groups), np.int64)
-    np.add.at(exact, code, nanos)
-    return {**columns, "cost_usd.total_nanos": pl.Series(exact)}
+    present = None if declared.present is None else declared.present[groups.order]
+    if present is None:
+        nanos = to_nanos(declared.values[groups.order].astype(np.float64))
+    elif not present.any():
+        nanos, present = _priced(groups, records, prices)
+    else:
+        priced, found = _priced(groups, records, prices)
+        own = to_nanos(declared.values[groups.order].astype(np.float64))
+        nanos, present = np.where(present, own, priced), present | found
+    runs, nanos = _only(groups, present, nanos)
+    exact = pl.Series(runs.reduced(np.add, nanos))
+    return {**_state("cost_usd", runs, nanos / NANO_PER_USD), "cost_usd.total_nanos": exact}
 
 
-def _integers(records: Records, name: str, at: Integers) -> Integers:
-    return records.numbers[name].values[at].astype(np.int64)
+def _priced(groups: Groups, records: Records, prices: PriceTable) -> tuple[Integers, Mask]:
+    """(nano-dollars by the registry, whether there is a price) in group order.
+
+    A group has one model and ten seconds: where a price holds at both ends, it holds in between.
+    """
+    slots = _slots(groups, prices)
+    pane_ms = groups.keys["pane"].cast(pl.Int64).to_numpy()
+    rows, last = (prices.rows(slots, pane_ms + later) for later in (0, PANE_MS - 1))
+    if (rows == last).all():
+        rows = np.repeat(rows, groups.size)
+    else:
+        time_ms = _integers(records, "occurred_at", groups)
+        rows = prices.rows(np.repeat(slots, groups.size), time_ms)
+    kinds = ("input_tokens", "output_tokens", "cached_input_tokens")
+    inputs, outputs, cached = (_integers(records, kind, groups) for kind in kinds)
+    return prices.cost_nanos(rows, (inputs, outputs, cached)), rows >= 0
 
 
-def _key(row: tuple[str, ...]) -> ModelKey:
-    return row[0], row[1], row[2]
+def _slots(groups: Groups, prices: PriceTable) -> Integers:
+    """The place of each group's model in the price table; neighbours mostly have the same."""
+    dimensions = groups.keys.select("org_id", "model_id", "model_version")
+    runs = dimensions.to_struct().rle().struct.unnest()
+    slots = [prices.slot.get(_key(model.values()), -1) for model in runs["value"]]
+    return np.repeat(np.array(slots, np.int64), runs["len"].to_numpy())
 
 
-def _ordered(groups: Groups, column: Numbers) -> tuple[Floats, Mask | None]:
-    values = column.values[groups.order].astype(np.float64)
-    return values, None if column.present is None else column.present[groups.order]
+def _integers(records: Records, name: str, groups: Groups) -> Integers:
+    """An integer column in group order."""
+    return records.numbers[name].values[groups.order].astype(np.int64, copy=False)
+
+
+def _key(row: Any) -> ModelKey:
+    org_id, model_id, model_version = row
+    return org_id, model_id, model_version
 
 
 def _state(
-    groups: Groups, metric: str, values: Floats, present: Mask | None, sketched: bool = False
+    metric: str, runs: _Runs, values: Floats, sketched: bool = False
 ) -> dict[str, pl.Series]:
-    """The mergeable state of one metric for every group; a group without values has n = 0.
-
-    `values` and `present` are in group order.
-    """
-    code, size = groups.code, len(groups)
-    if present is not None and not present.all():
-        values, code = values[present], code[present]
-    n = np.bincount(code, minlength=size)
-    some = np.flatnonzero(n)
-    low, high = np.zeros((2, size))
-    if len(some):
-        begin = (np.cumsum(n) - n)[some]
-        low[some] = np.minimum.reduceat(values, begin)
-        high[some] = np.maximum.reduceat(values, begin)
+    """The mergeable state of one metric for every group; a group without values has n = 0."""
     columns = {
-        "n": n.astype(np.int64),
-        "total": np.bincount(code, weights=values, minlength=size),
-        "total_sq": np.bincount(code, weights=values * values, minlength=size),
-        "minimum": low,
-        "maximum": high,
+        "n": runs.n,
+        "total": runs.reduced(np.add, values),
+        "total_sq": runs.reduced(np.add, values * values),
+        "minimum": runs.reduced(np.minimum, values),
+        "maximum": runs.reduced(np.maximum, values),
     }
     state = {f"{metric}.{name}": pl.Series(column) for name, column in columns.items()}
     if sketched or metric in SKETCHED:
-        bins, counts = _sketch(code, values, size)
+        bins, counts = _sketch(runs, values)
         state |= {f"{metric}.bins": bins, f"{metric}.counts": counts}
     return state
 
 
-def _sketch(code: Integers, values: Floats, size: int) -> tuple[pl.Series, pl.Series]:
+def _sketch(runs: _Runs, values: Floats) -> tuple[pl.Series, pl.Series]:
     """Sorted bins and their counts, one list a group."""
+    size = len(runs.n)
     keys = sketch.keys(values)
     lowest = int(keys.min(initial=0))
-    bits = (int(keys.max(initial=0)) - lowest + 1).bit_length()
-    # Group and bin stand in one integer, the narrower the faster to sort.
-    width = np.int32 if size.bit_length() + bits < 32 else np.int64
-    place: Any = code.astype(width)
-    joint = (place << bits) + (keys - lowest).astype(width)
-    joint.sort()
-    first = np.flatnonzero(np.diff(joint, prepend=width(-1)))
-    counts = np.diff(first, append=len(joint))
-    distinct: Any = joint[first]
-    owner: Any = distinct >> bits
-    bins = (distinct - (owner << bits)).astype(np.int32) + np.int32(lowest)
+    bits = (int(keys.max(initial=0)) - lowest).bit_length()
+    joint = _sorted_pairs(runs.code, size, (keys - lowest).astype(np.int64), bits)
+    first = np.flatnonzero(np.diff(joint, prepend=-1))
+    owner = joint[first] >> bits
+    bins = joint[first] - (owner << bits)
     offsets = np.zeros(size + 1, np.int32)
     np.cumsum(np.bincount(owner, minlength=size), out=offsets[1:])
-    return _lists(offsets, bins), _lists(offsets, counts)
+    counts = np.diff(first, append=len(joint))
+    return _lists(offsets, bins + lowest), _lists(offsets, counts)
+
+
+def _sorted_pairs(code: Integers, size: int, bins: Integers, bits: int) -> Integers:
+    """Group and bin of every value in one integer, sorted. Bins have this many bits."""
+    joint = (code << bits) + bins
+    if size <= RADIX_MAX and 1 << bits <= RADIX_MAX:
+        by_bin = stable_order(bins, 1 << bits)
+        return joint[by_bin[stable_order(code[by_bin], size)]]
+    joint.sort()
+    return joint
 
 
 def _lists(offsets: np.ndarray[tuple[int], np.dtype[np.int32]], values: Integers) -> pl.Series:
-    return pl.Series(pa.ListArray.from_arrays(pa.array(offsets), pa.array(values)))
+    """One list a group, of the narrowest of the integer types in use that holds all values."""
+    fits = len(values) == 0 or (values.min() >= 0 and values.max() < 1 << 16)
+    narrow = values.astype(np.uint16 if fits else np.int32)
+    return pl.Series(pa.ListArray.from_arrays(_arrow(offsets), _arrow(narrow)))
+
+
+def _arrow(values: np.ndarray[Any, Any]) -> pa.Array:
+    """The same memory as Arrow. `pa.array` would import pandas first: 1.2 s and 40 MB."""
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])

@@ -14,10 +14,21 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from schemas.catalog import WriterSchema
 from schemas.wire import HEADER_BYTES
-from streams.columns import Bytes, Integers, Joined, Mask, Numbers, Records, Texts
+from streams.columns import (
+    HIGH_BITS,
+    Bytes,
+    Integers,
+    Joined,
+    Mask,
+    Numbers,
+    Records,
+    Texts,
+    window,
+)
 
 Kind = Literal["text", "int", "long", "double", "float", "boolean"]
 _KINDS: Mapping[str, Kind] = {
@@ -30,6 +41,15 @@ _KINDS: Mapping[str, Kind] = {
     "boolean": "boolean",
 }
 VARINT_BYTES_MAX = 10
+Unsigned = npt.NDArray[np.uint64]
+_CLOSING = tuple(
+    (np.uint64(low), np.uint64(bits))
+    for low, bits in (
+        (0x007F007F007F007F, 1),
+        (0x00003FFF00003FFF, 2),
+        (0x000000000FFFFFFF, 4),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +60,20 @@ class Step:
     kind: Kind
     null_branch: int | None
 
+    @property
+    def real(self) -> bool:
+        """Whether its values are real numbers, not integers."""
+        return self.kind in ("double", "float")
+
 
 def plan(schema: WriterSchema) -> tuple[Step, ...] | None:
     """The steps for a flat record, None when a field is nested (then records go one by one)."""
-    steps = tuple(_step(f["name"], f["type"]) for f in schema.source["fields"])
+    steps = tuple(step(f["name"], f["type"]) for f in schema.source["fields"])
     return None if None in steps else tuple(s for s in steps if s is not None)
 
 
-def _step(name: str, avro_type: Any) -> Step | None:
+def step(name: str, avro_type: Any) -> Step | None:
+    """How a field of this type is read, None when it is nested."""
     null_branch = None
     if isinstance(avro_type, list):
         if len(avro_type) != 2 or "null" not in avro_type:
@@ -66,7 +92,6 @@ class _Cursor:
 
     def __init__(self, messages: Joined) -> None:
         self.body: Bytes = messages.body
-        self._eight = np.lib.stride_tricks.sliding_window_view(self.body, 8)
         self.end: Integers = messages.end
         self.at: Integers = messages.start + HEADER_BYTES
         self.bad: Mask = self.at > self.end
@@ -90,22 +115,49 @@ class _Cursor:
         if not more.size:
             narrow = byte.astype(np.int64)
             return (narrow >> 1) ^ -(narrow & 1), after
+        raw = byte.astype(np.uint64)
+        raw[more], size = self._long(at[more])
+        after[more] += size - 1
+        half = (raw >> np.uint64(1)).astype(np.int64)
+        return half ^ -(raw & np.uint64(1)).astype(np.int64), after
+
+    def _long(self, at: Integers) -> tuple[Unsigned, Integers]:
+        """(raw varints of several bytes, their sizes): eight bytes at a time, seven bits of each.
+
+        The first byte below 128 ends a varint. Neighbouring groups of bits are then closed up
+        pairwise: 7 bits in 8, 14 in 16, 28 in 32.
+        """
+        word = window(self.body, "<u8")[at]
+        stop = ~word & HIGH_BITS
+        lowest = stop & (~stop + np.uint64(1))
+        size = (np.bitwise_count(lowest - np.uint64(1)) >> 3).astype(np.int64) + 1
+        word &= (lowest << np.uint64(1)) - np.uint64(1)
+        word &= ~HIGH_BITS
+        for low, bits in _CLOSING:
+            word = (word & low) | ((word & ~low) >> bits)
+        endless = np.flatnonzero(stop == 0)
+        if endless.size:
+            word[endless], size[endless] = self._longest(at[endless])
+        return word, size
+
+    def _longest(self, at: Integers) -> tuple[Unsigned, Integers]:
+        """The same for more than eight bytes, byte by byte; without an end: beyond every record."""
+        byte = self.body[at]
         raw = (byte & 127).astype(np.uint64)
-        shift = 7
+        after = at + 1
+        more, shift = np.arange(len(at)), 7
         while more.size and shift < 7 * VARINT_BYTES_MAX:
             byte = self.body[after[more]]
             raw[more] |= (byte & 127).astype(np.uint64) << np.uint64(shift)
             after[more] += 1
             more = more[byte > 127]
             shift += 7
-        after[more] = self.body.size  # never ended: beyond every record's end
-        half = (raw >> np.uint64(1)).astype(np.int64)
-        return half ^ -(raw & np.uint64(1)).astype(np.int64), after
+        after[more] = self.body.size
+        return raw, after - at
 
     def fixed(self, at: Integers, dtype: str, width: int) -> tuple[Any, Integers]:
         """Little-endian numbers of `width` bytes."""
-        window = np.ascontiguousarray(self._eight[at, :width])
-        return window.view(dtype).reshape(len(at)), at + width
+        return window(self.body, dtype)[at], at + width
 
 
 def decode(

@@ -8,19 +8,27 @@ import fastavro
 import numpy as np
 
 from schemas.catalog import WriterSchema
-from schemas.wire import HEADER_BYTES
-from streams.columns import Integers, Joined, Mask, Numbers, Records, Texts, join
+from schemas.reasons import Reason
+from schemas.wire import HEADER_BYTES, NOT_AVRO
+from streams.columns import Integers, Joined, Numbers, Records, Texts, join
+from streams.types import InvalidRecord
 
-NOT_AVRO = (ValueError, TypeError, IndexError, EOFError, OverflowError, StopIteration)
-"""What fastavro raises for bytes that do not fit the schema; bad UTF-8 is a ValueError."""
+SHOWN_BYTES = 80
 
 
 def decode(writer: WriterSchema, reader: WriterSchema, messages: Joined, rows: Integers) -> Records:
     """Columns of the reader's flat fields; the whole records stand in `nested`."""
     plain_writer, plain_reader = (_plain(s.source) for s in (writer, reader))
-    found = [_one(raw, plain_writer, plain_reader) for raw in messages.raw]
-    bad: Mask = np.array([value is None for value in found], np.bool_)
-    nested = [value or {} for value in found]
+    nested, faults, malformed = [], {}, []
+    for i, raw in enumerate(messages.raw):
+        value: dict[str, Any] | None = None
+        try:
+            value = _one(raw, plain_writer, plain_reader)
+        except UnicodeDecodeError as error:
+            text = f"a text is not UTF-8: {error.object[:SHOWN_BYTES]!r}"
+            faults[i] = InvalidRecord(int(rows[i]), Reason.BAD_UTF8, text)
+        malformed.append(value is None)
+        nested.append(value or {})
     kinds = {f["name"]: _kind(f["type"]) for f in reader.source["fields"]}
     text_names = [name for name, kind in kinds.items() if kind == "text"]
     joined, texts = _texts(nested, text_names)
@@ -30,7 +38,7 @@ def decode(writer: WriterSchema, reader: WriterSchema, messages: Joined, rows: I
         raw=joined.raw,
         body=joined.body,
         row_start=joined.start,
-        bad=bad,
+        bad=np.array(malformed, np.bool_),
         numbers={
             name: _numbers([value.get(name) for value in nested], kind)
             for name, kind in kinds.items()
@@ -39,6 +47,7 @@ def decode(writer: WriterSchema, reader: WriterSchema, messages: Joined, rows: I
         texts=texts,
         text_runs=[(name,) for name in text_names],
         nested=nested,
+        faults=faults,
     )
 
 
@@ -53,10 +62,13 @@ def _plain(source: Any) -> Any:
 
 
 def _one(raw: bytes, writer: Any, reader: Any) -> dict[str, Any] | None:
+    """The record, None when the bytes do not fit. Raises UnicodeDecodeError."""
     body = io.BytesIO(raw)
     body.seek(HEADER_BYTES)
     try:
         value = fastavro.schemaless_reader(body, writer, reader)
+    except UnicodeDecodeError:
+        raise
     except NOT_AVRO:
         return None
     return value if body.tell() == len(raw) and isinstance(value, dict) else None

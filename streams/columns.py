@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
+
+from streams.types import InvalidRecord
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -15,6 +18,10 @@ Bytes = npt.NDArray[np.uint8]
 
 PADDING = bytes(32)
 """More than one decoding step may read beyond the last message before the overrun is noticed."""
+
+
+HIGH_BITS = np.uint64(0x8080808080808080)
+"""The highest bit of each of eight bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +61,25 @@ class Joined:
         return Joined(self.raw.gather(at), self.body, self.start[at], self.end[at])
 
 
+def window(body: Bytes, dtype: str) -> Any:
+    """What stands at each position of the bytes, read as one number: window(body, "<f8")[i]."""
+    size = np.dtype(dtype).itemsize
+    return np.ndarray((max(0, body.size - size + 1),), dtype, body.data, strides=(1,))
+
+
 def join(messages: Sequence[bytes]) -> Joined:
     """Raises TypeError when a message is None."""
-    body = np.frombuffer(b"".join(messages) + PADDING, np.uint8)
-    length = np.fromiter(map(len, messages), np.int64, len(messages))
-    end = np.cumsum(length)
-    return Joined(pl.Series(messages, dtype=pl.Binary), body, end - length, end)
+    body = np.frombuffer(b"".join([*messages, PADDING]), np.uint8)
+    return side_by_side(body, np.fromiter(map(len, messages), np.int64, len(messages)))
+
+
+def side_by_side(body: Bytes, length: Integers) -> Joined:
+    """Messages of these lengths that fill the padded bytes from their beginning."""
+    edges = np.zeros(len(length) + 1, np.int64)
+    np.cumsum(length, out=edges[1:])
+    buffers = [None, pa.py_buffer(edges), pa.py_buffer(body)]
+    raw = pa.Array.from_buffers(pa.large_binary(), len(length), buffers)
+    return Joined(pl.Series(raw), body, edges[:-1], edges[1:])
 
 
 def utf8(values: pl.Series) -> pl.Series:
@@ -86,6 +106,7 @@ class Records:
     raw[i]. `rows[i]` is the record's place in its RawBatch. `bad` marks records whose bytes do not
     fit the schema; their columns mean nothing. `text_runs` are groups of text fields that stand
     next to each other in the bytes. `nested` keeps what does not fit columns, a mapping a record.
+    `faults` says why record i is bad where that is known better than "malformed".
     """
 
     record: str
@@ -98,6 +119,7 @@ class Records:
     texts: Mapping[str, Texts]
     text_runs: Sequence[Sequence[str]]
     nested: Sequence[Mapping[str, Any]] = field(default=())
+    faults: Mapping[int, InvalidRecord] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -39,23 +39,40 @@ class PriceTable:
     moment: Integers
     rates: Integers
 
-    def cost_nanos(
-        self, slots: Integers, time_ms: Integers, tokens: tuple[Integers, Integers, Integers]
-    ) -> tuple[Integers, Mask]:
-        """(nano-dollars rounded half up, whether there is a price).
+    def rows(self, slots: Integers, time_ms: Integers) -> Integers:
+        """The row that is valid for each slot and time; -1 where there is none.
 
-        `slots`: -1 where the model has no prices. `tokens`: (input, output, cached input); cached
-        tokens are a part of the input tokens and charged at their own rate.
+        `slots`: -1 where the model has no prices.
         """
         if not len(self.moment):
-            return np.zeros(len(slots), np.int64), np.zeros(len(slots), np.bool_)
+            return np.full(len(slots), -1, np.int64)
         at = np.searchsorted(self.moment, (slots << TIME_BITS) + time_ms, side="right") - 1
         found: Mask = (at >= 0) & (slots >= 0) & (self.moment[at] >> TIME_BITS == slots)
-        rates = self.rates[at]
-        found &= rates[:, 0] != NO_PRICE
+        found &= self.rates[at, 0] != NO_PRICE
+        return np.where(found, at, -1)
+
+    def cost_nanos(self, rows: Integers, tokens: tuple[Integers, Integers, Integers]) -> Integers:
+        """Nano-dollars at these rows' rates, rounded half up; 0 where there is no row.
+
+        `tokens`: (input, output, cached input); cached tokens are a part of the input tokens and
+        charged at their own rate.
+        """
+        if not len(self.rates):
+            return np.zeros(len(rows), np.int64)
         cached = np.minimum(tokens[2], tokens[0])
-        pico = (tokens[0] - cached) * rates[:, 0] + tokens[1] * rates[:, 1] + cached * rates[:, 2]
-        return np.where(found, (pico + PICO_PER_NANO // 2) // PICO_PER_NANO, 0), found
+        charged = (tokens[0] - cached, tokens[1], cached)
+        # Whole nano-dollars a token and the rest apart: the pico-dollars of 2^31 tokens overflow.
+        nano, rest = np.divmod(self.rates, PICO_PER_NANO)
+        nanos = _cost(charged, nano, rows)
+        if rest.any():
+            nanos += (_cost(charged, rest, rows) + PICO_PER_NANO // 2) // PICO_PER_NANO
+        return nanos if (rows >= 0).all() else np.where(rows >= 0, nanos, 0)
+
+
+def _cost(tokens: tuple[Integers, Integers, Integers], rates: Integers, rows: Integers) -> Integers:
+    inputs, outputs, cached = (rates[:, i][rows] for i in range(3))
+    cost: Integers = tokens[0] * inputs + tokens[1] * outputs + tokens[2] * cached
+    return cost
 
 
 def price_table(models: Iterable[Model]) -> PriceTable:

@@ -29,10 +29,12 @@ class Rules:
     required: tuple[str, ...]
     optional: tuple[str, ...]
     ranges: Mapping[str, Range]
-    time: str = "occurred_at"
+    times: tuple[str, ...] = ("occurred_at",)
     metric: str | None = None
 
 
+CUSTOM_VALUE = Range(-1e15, 1e15)
+"""Of feedback and scores; squares of larger ones would spoil a pane's sums."""
 _DIMENSIONS = ("org_id", "model_id", "model_version", "capability")
 _CALL: Mapping[str, Range] = {
     "latency_ms": Range(0, DAY_MS),
@@ -52,7 +54,8 @@ RULES: Mapping[str, Rules] = {
     "FeedbackEvent": Rules(
         required=("event_id", "inference_id", *_DIMENSIONS, "unit_id", "metric", "source"),
         optional=("ab_test_id", "arm"),
-        ranges={"value": Range(-1e15, 1e15)},
+        ranges={"value": CUSTOM_VALUE},
+        times=("occurred_at", "observed_at"),
         metric="metric",
     ),
     "CaseResult": Rules(

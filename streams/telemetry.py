@@ -13,6 +13,10 @@ from prometheus_client import Counter, Gauge, Histogram
 
 LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
 
+# Every process
+HEALTHY = Gauge("rheostat_healthy", "1 while every part of the process beats in time, else 0")
+READY = Gauge("rheostat_ready", "1 while the process does its work, 0 while it waits for something")
+
 # Data lane
 EVENTS = Counter("rheostat_events", "Events counted by the data lane", ["topic"])
 REJECTS = Counter("rheostat_rejects", "Records filed as dead letters", ["topic", "reason"])
@@ -41,6 +45,9 @@ INSERT_S = Histogram(
     "rheostat_insert_seconds", "One insert into ClickHouse", ["table"], buckets=LATENCY_S
 )
 INSERT_RETRIES = Counter("rheostat_insert_retries", "Inserts that have to be repeated", ["table"])
+SKIPPED = Counter(
+    "rheostat_skipped_messages", "Messages of a control topic that are none of ours", ["topic"]
+)
 INTENTS_REPLAYED = Counter(
     "rheostat_intents_replayed", "Batches repeated under their token after a restart", ["table"]
 )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.reasons import MAX_AHEAD_MS, MAX_TEXT_BYTES, Reason
-from streams.columns import Integers, Mask, Records, utf8
-from streams.rules import CUSTOM_METRIC, RESERVED_METRICS, RULES, Range, Rules
+from streams.columns import HIGH_BITS, Bytes, Integers, Mask, Records, utf8, window
+from streams.rules import CUSTOM_METRIC, CUSTOM_VALUE, RESERVED_METRICS, RULES, Range, Rules
 from streams.types import InvalidRecord, RawBatch
 
 Finding = tuple[Mask, Reason, str, Callable[[int], str]]
@@ -21,6 +21,8 @@ Finding = tuple[Mask, Reason, str, Callable[[int], str]]
 SHOWN_CHARACTERS = 80
 LENGTH_ASCII = 64
 """Avro writes lengths below this as one byte below 128."""
+PIECE_MAX = 128
+"""Longer pieces are rare and go through the general check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ def _findings(
     yield from _utf8_findings(records)
     for field, limits in rules.ranges.items():
         yield from _range_findings(records, field, limits)
-    yield from _time_findings(records, rules.time, batch, retention_ms)
+    for field in rules.times:
+        yield from _time_findings(records, field, batch, retention_ms)
     if rules.metric is not None:
         yield _metric_finding(records, rules.metric)
     if records.nested:
@@ -78,6 +81,8 @@ def _text_findings(records: Records, field: str, required: bool) -> Iterator[Fin
 
 def _utf8_findings(records: Records) -> Iterator[Finding]:
     """Texts that stand side by side are checked in one piece, and apart only where that fails.
+
+    Most pieces are ASCII, which is the quickest to see.
 
     The piece holds the lengths and union branches between the texts too. A length below
     LENGTH_ASCII is one ASCII character and hides nothing; records with a longer text are looked at
@@ -105,11 +110,30 @@ def _suspects(records: Records, names: list[str]) -> Integers:
         good &= np.logical_or.reduce([c.present for c in columns if c.present is not None])
     at = np.flatnonzero(good)
     begin, end = columns[0].begin[at], columns[-1].end[at]
-    pieces = utf8(records.slices(begin, end - begin, at))
     suspect = np.logical_or.reduce([c.length[at] >= LENGTH_ASCII for c in columns])
-    if pieces.null_count():
-        suspect |= pieces.is_null().to_numpy()
+    other = np.flatnonzero(~_ascii(records.body, begin, end))
+    if len(other):
+        pieces = utf8(records.slices(begin[other], (end - begin)[other], at[other]))
+        suspect[other] |= pieces.is_null().to_numpy()
     return at[suspect]
+
+
+def _ascii(body: Bytes, begin: Integers, end: Integers) -> Mask:
+    """Pieces of 8 to PIECE_MAX bytes that are all below 128; eight bytes at a time.
+
+    The last eight overlap those before, so that nothing outside of a piece is looked at.
+    """
+    size = end - begin
+    fits: Mask = (size >= 8) & (size <= PIECE_MAX)
+    if not fits.any():
+        return fits
+    first, last = np.where(fits, begin, 0), np.where(fits, end - 8, 0)
+    eight = window(body, "<u8")
+    high = eight[last]
+    for shift in range(0, int(size[fits].max()) - 8, 8):
+        high |= eight[np.minimum(first + shift, last)]
+    low: Mask = (high & HIGH_BITS) == 0
+    return fits & low
 
 
 def _range_findings(records: Records, field: str, limits: Range) -> Iterator[Finding]:
@@ -177,11 +201,14 @@ def _metric_finding(records: Records, field: str) -> Finding:
 
 def _score_findings(records: Records) -> Iterator[Finding]:
     """The scores inside evaluation results: what holds for feedback holds for them."""
-    named, finite = np.ones((2, len(records)), np.bool_)
+    named, finite, inside = np.ones((3, len(records)), np.bool_)
     for i, value in enumerate(records.nested):
         for score in value.get("scores", ()):
             name, number = score["metric"], score["value"]
             named[i] &= bool(re.fullmatch(CUSTOM_METRIC, name)) and name not in RESERVED_METRICS
             finite[i] &= number is None or math.isfinite(number)
+            inside[i] &= number is None or CUSTOM_VALUE.low <= number <= CUSTOM_VALUE.high
     yield ~named, Reason.BAD_METRIC, "scores", lambda _: f"names a metric not like {CUSTOM_METRIC}"
     yield ~finite, Reason.NOT_FINITE, "scores", lambda _: "holds a value that is no finite number"
+    limits = f"{CUSTOM_VALUE.low:g} to {CUSTOM_VALUE.high:g}"
+    yield ~inside, Reason.OUT_OF_RANGE, "scores", lambda _: f"holds a value not from {limits}"

@@ -24,9 +24,8 @@ from streams.errors import BatchAborted, WorkerStopped
 from streams.price import PriceTable, price_table
 from streams.reduce import Context, Reduced, reduce
 from streams.registry_view import RegistrySnapshot, RegistryView
-from streams.source import Source, SourceBatch, SourceConfig
+from streams.source import LANE, Source, SourceBatch, SourceConfig
 
-LANE = "streams"
 HOT_TOPICS = (Topic.INFERENCE_EVENTS, Topic.FEEDBACK_EVENTS, Topic.CASE_RESULTS)
 TRANSACTION_TIMEOUT_MS = 30_000
 REGISTRY_TIMEOUT_S = 60.0
@@ -35,6 +34,9 @@ FAILURES_MAX = 10
 HOUSEKEEPING_S = 1.0
 COLLECTION_S = 60.0
 KEPT_BYTES = 32 * 1024 * 1024
+PINNED_BYTES = 96 * 1024 * 1024
+PIN_EVERY_BYTES = 256 * 1024
+_pins: list[bytes] = []
 log = structlog.get_logger(__name__)
 
 
@@ -62,7 +64,7 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Raises WorkerStopped when only a new process can go on."""
-        _keep_memory()
+        keep_memory()
         self.health.waiting(LANE, "reading the registry")
         self.registry.wait_loaded(REGISTRY_TIMEOUT_S)
         self._producer = self._new_producer()
@@ -79,24 +81,28 @@ class Worker:
             gc.enable()
 
     def _loop(self, stop: threading.Event) -> None:
-        failures, next_care, next_collection = 0, 0.0, time.monotonic() + COLLECTION_S
+        failures, torn, next_care, next_collection = 0, False, 0.0, time.monotonic() + COLLECTION_S
         while not stop.is_set():
             self.health.beat(LANE)
             try:
+                if torn:
+                    self._recover()
+                    torn = False
                 batch = self._source.poll()
                 if batch is not None:
                     self._process(batch)
-                failures = 0
+                    failures = 0
+                self.health.ready(LANE)
             except BatchAborted as error:
-                failures += 1
+                failures, torn = failures + 1, True
                 telemetry.ABORTS.inc()
+                self.health.waiting(LANE, str(error))
                 log.warning("batch aborted, reading it again", error=str(error), failures=failures)
                 if failures >= FAILURES_MAX:
                     raise WorkerStopped(f"{failures} batches in a row failed: {error}") from error
                 stop.wait(min(5.0, 0.1 * 2**failures))
-                self._recover()
             if time.monotonic() >= next_care:
-                self._source.measure_lag(LANE)
+                self._source.measure_lag()
                 next_care = time.monotonic() + HOUSEKEEPING_S
             if time.monotonic() >= next_collection:
                 gc.collect()
@@ -106,9 +112,9 @@ class Worker:
         began = time.perf_counter()
         try:
             reduced = reduce(batch.raws, self._context())
+            outgoing = self._outgoing(batch, reduced)
         except RegistryUnavailable as error:
             raise BatchAborted(str(error)) from error
-        outgoing = self._outgoing(batch, reduced)
         try:
             self._commit(batch, outgoing)
         except KafkaException as error:
@@ -170,20 +176,23 @@ class Worker:
         return {source.kafka.topic(t): str(TOPICS[t].record) for t in source.topics}
 
     def _recover(self) -> None:
-        """Aborts what is open and goes back to what is committed."""
+        """Aborts what is open, goes back to what is committed. Raises BatchAborted: repeat it."""
         try:
             self._producer.abort_transaction(30.0)
         except KafkaException as error:
             if error.args[0].fatal():
                 # Fenced, or lost its epoch: the broker takes a new producer under the same name.
                 log.warning("producer replaced", error=_explain(error))
-                self._producer = self._new_producer()
+                self._replace_producer()
             elif error.args[0].retriable():
                 log.warning("abort did not finish", error=_explain(error))
+        self._source.rewind()
+
+    def _replace_producer(self) -> None:
         try:
-            self._source.rewind()
+            self._producer = self._new_producer()
         except KafkaException as error:
-            raise WorkerStopped(f"cannot go back to the committed offsets: {error}") from error
+            raise BatchAborted(f"no new producer: {_explain(error)}") from error
 
     def _new_producer(self) -> Any:
         source = self.config.source
@@ -232,12 +241,18 @@ def _explain(error: KafkaException) -> str:
     return str(error.args[0].str())
 
 
-def _keep_memory() -> None:
-    """Tells glibc to keep freed memory: batches of one size follow each other.
+def keep_memory() -> None:
+    """Keeps freed memory in the process: batches of one size follow each other.
 
     Returning it to the kernel after each batch and faulting it in again took a quarter of the CPU
-    time of the lane. Other C libraries have no such setting and need none.
+    time of the lane. glibc is told so; other C libraries have no such setting and need none.
+    Python's own allocator returns an arena (1 MB) as soon as no object lives in it, so one small
+    object is left in each of as many arenas as two batches of messages fill.
     """
+    if not _pins:
+        size = 240
+        filler = [bytes(size) for _ in range(PINNED_BYTES // size)]
+        _pins.extend(filler[:: PIN_EVERY_BYTES // size])
     with suppress(OSError, AttributeError, TypeError):
         libc = ctypes.CDLL(ctypes.util.find_library("c"))
         m_trim_threshold, m_mmap_threshold = -1, -3

@@ -8,7 +8,7 @@ import uuid
 from base64 import b64decode
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -18,14 +18,17 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from infra.clickhouse_server.blocks import compress_blocks, decompress_blocks
 from infra.clickhouse_server.compression import compress, decompress
 from infra.clickhouse_server.engine import Engine, Outcome
 from infra.clickhouse_server.errors import (
     AUTHENTICATION_FAILED,
+    BAD_ARGUMENTS,
     REQUIRED_PASSWORD,
     TOO_LARGE_BODY,
     ServerError,
 )
+from infra.clickhouse_server.native import reframe
 from infra.clickhouse_server.request import (
     ExternalTable,
     Request,
@@ -102,10 +105,20 @@ class Server:
             self._authenticate(http, url)
             request = await self._request(http, url, body)
             loop = asyncio.get_running_loop()
-            outcome = await loop.run_in_executor(self._threads, self.engine.run, request)
+            outcome = await loop.run_in_executor(self._threads, self._run, request, url)
         except ServerError as error:
             return _failure(error, query_id)
         return _success(http, url, request, outcome, query_id)
+
+    def _run(self, request: Request, url: Mapping[str, str]) -> Outcome:
+        """The engine's outcome, its body as this client reads it."""
+        outcome = self.engine.run(request)
+        body = outcome.body
+        if request.statement.output_format == "Native":
+            body = reframe(body, _number(url, "client_protocol_version"))
+        if url.get("compress") == "1":
+            body = compress_blocks(body, url.get("network_compression_method", "LZ4"))
+        return replace(outcome, body=body)
 
     async def _body(self, http: HttpRequest) -> bytes:
         limit = self.config.body_bytes_max
@@ -144,6 +157,8 @@ class Server:
 
     async def _request(self, http: HttpRequest, url: dict[str, str], raw: bytes) -> Request:
         body = decompress(raw, http.headers.get("content-encoding", ""))
+        if url.get("decompress") == "1":
+            body = decompress_blocks(body)
         external: list[ExternalTable] = []
         if http.headers.get("content-type", "").startswith("multipart/form-data"):
             form = await _form(http, body)
@@ -162,6 +177,13 @@ class Server:
             session(url, self.config.session_timeout_s),
             external,
         )
+
+
+def _number(url: Mapping[str, str], name: str) -> int:
+    text = url.get(name) or "0"
+    if not text.isdecimal():
+        raise ServerError(BAD_ARGUMENTS, f"{name} is not a number: {text}", "BAD_ARGUMENTS")
+    return int(text)
 
 
 async def _form(http: HttpRequest, body: bytes) -> FormData:

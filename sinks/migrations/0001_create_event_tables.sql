@@ -29,6 +29,7 @@ ORDER BY (org_id, capability, model_id, occurred_at)
 TTL toDateTime(occurred_at) + INTERVAL {rows_days} DAY
 SETTINGS {deduplicate}, ttl_only_drop_parts = 1;
 
+-- One row for every valid outcome that arrived after its call.
 CREATE TABLE IF NOT EXISTS {database}.feedback_events {on_cluster}
 (
     event_id String,
@@ -54,6 +55,7 @@ ORDER BY (org_id, capability, metric, model_id, occurred_at)
 TTL toDateTime(occurred_at) + INTERVAL {rows_days} DAY
 SETTINGS {deduplicate}, ttl_only_drop_parts = 1;
 
+-- One row for every executed case of an evaluation; the scores side by side in arrays.
 CREATE TABLE IF NOT EXISTS {database}.case_results {on_cluster}
 (
     run_id String,

@@ -25,6 +25,7 @@ ORDER BY (org_id, metric, capability, model_id, model_version, ab_test_id, arm, 
 TTL pane + INTERVAL {panes_days} DAY
 SETTINGS {deduplicate};
 
+-- The same by hour, kept longer; filled by the view below.
 CREATE TABLE IF NOT EXISTS {database}.metric_hours {on_cluster}
 (
     org_id LowCardinality(String),
@@ -50,6 +51,7 @@ ORDER BY (org_id, metric, capability, model_id, model_version, ab_test_id, arm, 
 TTL hour + INTERVAL {hours_days} DAY
 SETTINGS {deduplicate};
 
+-- Rolls every block that enters metric_panes up to hours, under the same token.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.metric_hours_rollup {on_cluster}
 TO {database}.metric_hours AS
 SELECT

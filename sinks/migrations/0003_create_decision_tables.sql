@@ -1,3 +1,4 @@
+-- Every verdict that was published; the newest of a test has the highest as_of.
 CREATE TABLE IF NOT EXISTS {database}.ab_verdicts {on_cluster}
 (
     org_id LowCardinality(String),
@@ -41,6 +42,7 @@ ORDER BY (org_id, ab_test_id, as_of)
 TTL toDateTime(as_of) + INTERVAL {hours_days} DAY
 SETTINGS {deduplicate};
 
+-- Every selection that was published; ranked candidates side by side in arrays.
 CREATE TABLE IF NOT EXISTS {database}.selection_updates {on_cluster}
 (
     org_id LowCardinality(String),
@@ -72,6 +74,7 @@ ORDER BY (org_id, capability, issued_at)
 TTL toDateTime(issued_at) + INTERVAL {hours_days} DAY
 SETTINGS {deduplicate};
 
+-- Every alert that was raised. A restart may repeat one: count by alert_id.
 CREATE TABLE IF NOT EXISTS {database}.alerts {on_cluster}
 (
     org_id LowCardinality(String),
@@ -116,6 +119,7 @@ ENGINE = {MergeTree}
 ORDER BY (org_id, key, src_offset)
 SETTINGS {deduplicate};
 
+-- One row for every record that was rejected.
 CREATE TABLE IF NOT EXISTS {database}.dead_letters {on_cluster}
 (
     source_topic LowCardinality(String),
@@ -137,6 +141,7 @@ ORDER BY (source_topic, reason_code, rejected_at)
 TTL toDateTime(rejected_at) + INTERVAL {rows_days} DAY
 SETTINGS {deduplicate};
 
+-- The newest state of every evaluation run; read with FINAL.
 CREATE TABLE IF NOT EXISTS {database}.evaluation_runs {on_cluster}
 (
     org_id LowCardinality(String),

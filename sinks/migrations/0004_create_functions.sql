@@ -1,6 +1,12 @@
 -- The value that stands for a sketch bin; the same as value_of in streams/sketch.py.
 CREATE OR REPLACE FUNCTION rheostat_bin_value {on_cluster} AS (bin) ->
-    if(bin = 0, 0., sign(bin) * exp((abs(bin) - 40000) * log(1.01 / 0.99) + log(2 / (1.01 / 0.99 + 1))));
+    if(
+        bin = 0,
+        0.,
+        sign(bin) * exp(
+            least((abs(bin) - 40000) * log(1.01 / 0.99) + log(2 / (1.01 / 0.99 + 1)), 709.78)
+        )
+    );
 
 -- The q-quantile of a sketch (merge with sumMap first); NULL when it is empty.
 CREATE OR REPLACE FUNCTION rheostat_quantile {on_cluster} AS (sketch, q) ->

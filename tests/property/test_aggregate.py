@@ -239,3 +239,17 @@ def test_partials_survive_the_wire() -> None:
         for org in part.frame["org_id"].unique():
             targets.setdefault(org, set()).add(message.partition)
     assert all(len(found) == 1 for found in targets.values())
+
+
+def test_a_metric_that_one_part_of_a_batch_lacks_does_not_stop_it() -> None:
+    """Calls with a time to first token beside evaluation results without any."""
+    calls = batch(encode("InferenceEvent", [inference(ttft_ms=30.0)]))
+    cases = batch(
+        encode("CaseResult", [case_result(ttft_ms=None, latency_ms=None)]), "case-results"
+    )
+    reduced = reduce((calls, cases), CONTEXT)
+    sent = emitted(reduced.wide, reduced.tidy, Envelope("w", datetime.now(UTC), ()), 1, CODEC)
+    (message,) = sent
+    frame = from_record(CODEC.decode(message.value, "MetricPartials")).frame
+    assert frame.filter(metric="ttft_ms")["total"].to_list() == [30.0]
+    assert all(part.schema == reduced.wide[0].schema for part in reduced.wide)

@@ -109,3 +109,8 @@ def encode(record: str, values: Sequence[dict[str, Any]]) -> list[bytes]:
 def batch(values: Sequence[bytes | None], topic: str = "inference-events") -> RawBatch:
     """Messages of partition 0 that arrived at NOW_MS, with their places as offsets."""
     return RawBatch(topic, values, lambda i: Coordinates(0, i, NOW_MS, b"key"), NOW_MS, NOW_MS)
+
+
+def never_skipped(offset: int, why: str) -> None:
+    """For `sinks.rows.Messages`: every message of these tests becomes a row."""
+    raise AssertionError(f"message {offset} became no row: {why}")

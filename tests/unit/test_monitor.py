@@ -160,3 +160,12 @@ def test_an_invalid_test_alerts_once_whatever_restarts() -> None:
     again = restarted(book, stored)
     again.apply(message(1), NOW)
     assert not any(isinstance(p.record, Alert) for p in again.decide(NOW))
+
+
+def test_after_a_decision_everything_else_waits_for_the_next_second() -> None:
+    book = monitor(statistics=Counting(decides_at=5, breaks_at=15))
+    book.apply(message(0), NOW)
+    assert verdict(book.decide(NOW)).status == "decided"
+    book.apply(message(1), NOW)
+    assert book.decide(NOW + timedelta(seconds=0.5)) == []
+    assert verdict(book.decide(NOW + timedelta(seconds=1))).status == "invalid"

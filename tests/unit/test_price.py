@@ -23,10 +23,12 @@ def cost(models: list[Model], at: datetime, name: str = "m") -> int | None:
     """Nano-dollars of a thousand input tokens."""
     table = price_table(models)
     slot = table.slot.get(("acme", name, "1"), -1)
-    tokens = tuple(np.array([n], np.int64) for n in (1000, 0, 0))
     when = np.array([int(at.timestamp() * 1000)], np.int64)
-    nanos, found = table.cost_nanos(np.array([slot], np.int64), when, tokens)  # type: ignore[arg-type]  # three of them
-    return int(nanos[0]) if found[0] else None
+    rows = table.rows(np.array([slot], np.int64), when)
+    tokens = (np.array([1000], np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64))
+    nanos = table.cost_nanos(rows, tokens)
+    assert rows[0] >= 0 or nanos[0] == 0
+    return int(nanos[0]) if rows[0] >= 0 else None
 
 
 @pytest.mark.parametrize(

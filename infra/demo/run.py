@@ -1,0 +1,130 @@
+"""`rheostat demo`: the whole loop on real data, from an empty folder to a reconciliation."""
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from rich.console import Console
+
+from infra.demo import ending
+from infra.demo.session import REGISTRY, SessionOptions, replay
+from infra.demo.stack import LocalStack, StackSpec, port_or_free
+from infra.local_kafka import jars
+from infra.registry import apply_file
+from infra.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the command line asks for. Ports None: the usual one if it is free, else any."""
+
+    data_dir: Path | None = None
+    kafka_port: int | None = None
+    clickhouse_port: int | None = None
+    api_port: int | None = None
+    keep: bool = False
+    session: SessionOptions = field(default_factory=SessionOptions)
+
+
+def run(settings: Settings, options: DemoOptions, console: Console) -> int:
+    """The exit code: 0 when everything reconciled, 1 when not, 130 after Ctrl-C or SIGTERM.
+
+    Raises OperatorError and the packages' own errors.
+    """
+    try:
+        return 0 if demo(settings, options, console) else 1
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing is left running", style="yellow")
+        return 130
+
+
+def demo(settings: Settings, options: DemoOptions, console: Console) -> bool:
+    """Whether everything reconciled. Raises OperatorError and the packages' own errors.
+
+    KeyboardInterrupt (Ctrl-C or SIGTERM) passes through once everything has been stopped.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _folder(options) as folder:
+        stack = LocalStack(_spec(settings, options, folder))
+        try:
+            running = _start(settings, stack, console)
+            outcome = replay(running, options.session, console)
+            ending.show(outcome, running, options.keep, console)
+            if options.keep:
+                _wait_for_ctrl_c()
+            return outcome.reconciliation.exact
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            console.print("stopping the stack", style="dim")
+            stack.stop()
+
+
+@contextmanager
+def _folder(options: DemoOptions) -> Iterator[Path]:
+    """The data dir: the given one, which stays, or one that is removed at the end."""
+    if options.data_dir is not None:
+        yield options.data_dir.absolute()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="rheostat-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _spec(settings: Settings, options: DemoOptions, folder: Path) -> StackSpec:
+    host = settings.host
+    return StackSpec(
+        folder,
+        port_or_free(host, options.kafka_port, settings.kafka_port),
+        port_or_free(host, options.clickhouse_port, settings.clickhouse_port),
+        port_or_free(host, options.api_port, settings.api_port),
+    )
+
+
+def _start(settings: Settings, stack: LocalStack, console: Console) -> Settings:
+    """Everything up to a running stack with the demo's registry."""
+    begin = time.monotonic()
+    with console.status("") as status:
+
+        def stage(text: str) -> None:
+            if console.is_terminal:
+                status.update(f"{text} …")
+            else:
+                console.print(text)
+
+        if settings.kafka_bootstrap is None:
+            stage("looking for Kafka's jars (about 50 MB are downloaded the first time)")
+            jars()
+        stage("starting the stack")
+        stack.start()
+        running = stack.wait_ready(stage)
+        stage("applying the demo's registry")
+        applied = _apply_registry(running)
+    console.print(
+        f"[green]ready[/] in {time.monotonic() - begin:.0f} s: Kafka {running.bootstrap}, "
+        f"ClickHouse {ending.without_password(running.clickhouse)}; registry: {applied}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return running
+
+
+def _apply_registry(settings: Settings) -> str:
+    with resources.as_file(REGISTRY) as path:
+        applied = apply_file(settings, path, "rheostat demo", lambda _: None)
+    changed = sum(a.outcome != "unchanged" for a in applied)
+    return f"{len(applied)} entities, {changed} of them new"
+
+
+def _wait_for_ctrl_c() -> None:
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)

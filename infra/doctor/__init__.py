@@ -1,0 +1,1 @@
+"""`rheostat doctor`: what is reachable, lagging or misconfigured, and what to do about it."""
