@@ -263,7 +263,14 @@ def keys_create(
 def keys_list(
     org: Annotated[str | None, typer.Option("--org", help="Of one organisation; else all.")] = None,
 ) -> None:
-    """List API keys, the newest first, without their secrets."""
+    """List API keys, the newest first, without their secrets.
+
+    Examples:
+
+        rheostat keys list
+
+        rheostat keys list --org acme
+    """
     from infra.keys import listed
 
     logs.configure("ERROR")
