@@ -20,8 +20,9 @@ from confluent_kafka import (
     KafkaException,
     TopicPartition,
 )
+from confluent_kafka.admin import AdminClient
 
-from agents.errors import AgentsStopped
+from agents.errors import AgentError, AgentsStopped, BadConfiguration
 from agents.registry.turn import KAFKA_TIMEOUT_S, Turn, begin
 from agents.registry.verdicts import VerdictView
 from schemas.catalog import SchemaCatalog
@@ -57,7 +58,8 @@ class RegistryAgentConfig:
 class RegistryAgent:
     """Runs in a thread of its own between `__enter__` and `__exit__`.
 
-    When it cannot go on in this process it sets `stop`, and `__exit__` raises AgentsStopped.
+    When it cannot go on in this process it sets `stop`, and `__exit__` raises AgentsStopped or
+    BadConfiguration.
     """
 
     def __init__(
@@ -92,10 +94,13 @@ class RegistryAgent:
         self._thread.join(timeout=KAFKA_TIMEOUT_S)
         self._verdicts.close()
         if self._failure is not None and error is None:
+            if isinstance(self._failure, AgentError):
+                raise self._failure
             raise AgentsStopped(f"the registry agent stopped: {self._failure!r}")
 
     def _run(self) -> None:
         try:
+            self._check_topic()
             self._consumer = self._subscribed()
             self._config.health.ready(LANE)
             while not self._closing.is_set():
@@ -109,6 +114,28 @@ class RegistryAgent:
             self._turn = None
             if self._consumer is not None:
                 self._consumer.close()
+
+    def _check_topic(self) -> None:
+        """Raises BadConfiguration unless all commands have one order. Waits for Kafka."""
+        while not self._closing.is_set():
+            try:
+                admin = AdminClient(self._config.kafka.admin())
+                found = admin.list_topics(self._commands, timeout=KAFKA_TIMEOUT_S)
+            except KafkaException as error:
+                log.warning("Kafka does not answer", error=_explain(error))
+                self._closing.wait(PAUSE_S)
+                continue
+            count = len(found.topics[self._commands].partitions)
+            if not count:
+                raise BadConfiguration(
+                    f"the topic {self._commands} does not exist; run: rheostat topics"
+                )
+            if count > 1:
+                raise BadConfiguration(
+                    f"{self._commands} has {count} partitions and must have 1: delete it, and run "
+                    "rheostat topics"
+                )
+            return
 
     def _subscribed(self) -> Any:
         consumer = Consumer(

@@ -12,10 +12,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported at run time
+    AdminClient,
+    NewTopic,
+)
 
-from agents.errors import CommandRefused, RegistryConflict, Unavailable
+from agents.errors import BadConfiguration, CommandRefused, RegistryConflict, Unavailable
 from agents.registry.client import RegistryClient, Sender
 from infra.settings import Settings
+from infra.topics import ensure
 from infra.workers import kafka_config
 from schemas.catalog import committed
 from schemas.commands import Change, RegistryCommand
@@ -131,6 +136,18 @@ def test_what_is_no_command_is_skipped_and_a_dead_writer_leaves_nothing(
     assert len(facts(kafka, settings)) == 1
 
 
+def test_commands_without_one_order_are_refused_with_a_remedy(kafka: Kafka) -> None:
+    settings = Settings(kafka_bootstrap=kafka.bootstrap, topic_prefix=kafka.new_prefix())
+    topic = kafka_config(settings).topic(Topic.REGISTRY_COMMANDS)
+    admin = AdminClient(kafka_config(settings).admin())
+    for created in admin.create_topics([NewTopic(topic, 4, 1)]).values():
+        created.result(30)
+    ensure(settings)
+    agent = registry_agent(settings)
+    with pytest.raises(BadConfiguration, match="has 4 partitions and must have 1"), agent:
+        time.sleep(2)
+
+
 def start(settings: Settings, name: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "infra", "worker", "agents"],
@@ -197,7 +214,7 @@ def test_kill_9_of_the_writer_among_two_loses_and_doubles_nothing(
             ]
             for thread in threads:
                 thread.start()
-            for name in (*names, *names):
+            for name in (*names, "one"):
                 _progress(writers, 10)
                 processes[name].kill()
                 processes[name].wait(10)
