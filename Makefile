@@ -29,15 +29,17 @@ check: install
 
 ## make chaos   kill -9 everything at random, then compare counts exactly
 chaos: install
+	$(BIN)/python -m pytest -m chaos -q
 	$(BIN)/python -m bench.chaos
 
 ## make bench   speed beside its baselines, written to bench/results/latest.json (ONLY=data_lane for one part)
 bench: install
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY),)
 
-## make docs    regenerate the reference pages under docs/ from the code
+## make docs    regenerate dashboards and reference pages from the code
 docs: install
 	$(BIN)/python -m infra.docs
+	$(BIN)/python -m infra.grafana
 
 ## make lock    compile the exact versions and hashes again
 lock: $(BIN)/uv

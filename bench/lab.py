@@ -14,8 +14,10 @@ from typing import Any
 
 import clickhouse_connect
 import psutil
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
 
+from infra.kafka_admin import new_client
 from infra.local_kafka import wait_ready
 from infra.settings import Settings
 from infra.topics import ensure
@@ -27,6 +29,7 @@ from tests.support.servers import free_port, wait_http
 
 CODEC = Codec(committed())
 STOP_S = 30.0
+GROUP_FREE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -60,6 +63,16 @@ class Child:
                 return
             time.sleep(0.01)
         raise TimeoutError(f"a worker is not ready; see {self.log}")
+
+    def counter(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels, from the process's own page."""
+        page = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10).read()
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(page.decode())
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     def stop(self) -> None:
         """Ends it as Ctrl-C does; kills it when it does not end."""
@@ -186,29 +199,46 @@ class Offsets:
         self._consumer.close()
 
 
-def read_between(
-    settings: Settings,
-    topic: Topic,
-    first: Sequence[TopicPartition],
-    last: Sequence[TopicPartition],
-) -> Iterator[bytes]:
-    """Committed values from the first offsets up to the last ones (not included)."""
+Ends = Sequence[TopicPartition]
+
+
+def read_messages(settings: Settings, first: Ends, last: Ends) -> list[Any]:
+    """Committed messages from the first offsets up to the last ones (not included)."""
     kafka = kafka_config(settings)
-    consumer = Consumer(kafka.consumer(kafka.group("bench-reader"), enable_partition_eof=True))
-    ends = {at.partition: at.offset for at in last}
+    consumer = Consumer(kafka.consumer(kafka.group("bench-reader")))
+    ends = {(at.topic, at.partition): at.offset for at in last}
+    found: list[Any] = []
     try:
         consumer.assign(list(first))
-        open_ = {at.partition for at in first}
-        name = kafka.topic(topic)
+        open_ = [at for at in first if at.offset < ends[at.topic, at.partition]]
         while open_:
-            for message in consumer.consume(1000, 5.0):
-                place, offset = message.partition(), message.offset()
-                if message.error() or place is None or offset is None or offset >= ends[place]:
-                    continue
-                yield message.value() or b""
-            for at in consumer.position([TopicPartition(name, p) for p in open_]):
-                # Control records make positions jump; the end is passed, not hit.
-                if at.offset >= ends[at.partition] or ends[at.partition] == 0:
-                    open_.discard(at.partition)
+            messages: list[Any] = consumer.consume(10_000, 0.5)
+            for message in messages:
+                place = message.topic(), message.partition()
+                if message.error() is None and message.offset() < ends[place]:
+                    found.append(message)
+            # Control records make positions jump: an end is passed, not hit.
+            here = consumer.position(open_)
+            open_ = [at for at in here if at.offset < ends[at.topic, at.partition]]
     finally:
         consumer.close()
+    return found
+
+
+def forget_group(settings: Settings, name: str) -> None:
+    """Lets the next worker begin at the beginning. A static member has to time out first."""
+    group = kafka_config(settings).group(name)
+    client = new_client(settings)  # held: its answers come as long as it lives
+    deadline = time.monotonic() + GROUP_FREE_S
+    while True:
+        try:
+            client.delete_consumer_groups([group])[group].result(30)
+        except KafkaException as error:
+            reason = error.args[0].name()
+            if reason == "GROUP_ID_NOT_FOUND":
+                return
+            if reason != "NON_EMPTY_GROUP" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return

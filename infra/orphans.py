@@ -39,6 +39,14 @@ def record(run_dir: Path, pids: dict[str, int]) -> None:
     partial.replace(run_dir / RECORD)
 
 
+def lives(pid: int) -> bool:
+    """Whether the process runs; one that has ended and that nobody collected does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def kill_recorded(run_dir: Path, supervisor: int | None = None) -> list[str]:
     """Kills whoever is recorded and still the same process. Returns their names.
 
@@ -55,8 +63,7 @@ def kill_recorded(run_dir: Path, supervisor: int | None = None) -> list[str]:
     for name, (pid, started) in recorded.items():
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
-            dead = process.status() == psutil.STATUS_ZOMBIE
-            if not dead and abs(process.create_time() - started) < _SAME_START_S:
+            if lives(pid) and abs(process.create_time() - started) < _SAME_START_S:
                 process.kill()
                 # Where nobody collects the dead, it stays a zombie and the wait is in vain.
                 with suppress(psutil.TimeoutExpired):

@@ -15,17 +15,17 @@ from typing import IO
 
 import structlog
 
-from infra import orphans
+from infra import child_log, orphans
 from infra.errors import OperatorError
 from infra.folders import usable
 from infra.process import Backoff, ChildSpec
 from infra.settings import ENDPOINTS
 from infra.steps import Step, StepRun
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TICK_S = 0.1
 PATIENCE_S = 10.0
 """After this long without being ready, and again as often, a child's last words are shown."""
-LOG_BYTES_MAX = 32 * 1024 * 1024
 log = structlog.get_logger("rheostat")
 
 
@@ -76,8 +76,10 @@ class Supervisor:
             if left:
                 log.warning("killed what an earlier run left behind", processes=left)
             self._prepare()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._on_signal)
+            for number in STOP_SIGNALS:
+                # Under nohup the end of the terminal is no reason to stop.
+                if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, self._on_signal)
             sentinel = self._start_sentinel()
             try:
                 self._write_endpoints()
@@ -130,8 +132,12 @@ class Supervisor:
             log.info("answers", process=name, after_s=waited_s)
         elif now_s - child.mentioned_s >= PATIENCE_S:
             child.mentioned_s = now_s
-            last = self._last_line(name)
-            log.info("still starting", process=name, after_s=waited_s, last_words=last)
+            last = (
+                {"last_words": words}
+                if (words := child_log.last_words(self._log_file(name)))
+                else {}
+            )
+            log.info("still starting", process=name, after_s=waited_s, **last)
 
     def _met(self, needs: Sequence[str]) -> bool:
         """A need that is not ours (skipped or external) is met."""
@@ -149,16 +155,13 @@ class Supervisor:
             process=child.spec.name,
             exit_code=child.process.returncode,
             in_s=wait_s,
-            last_words=self._last_line(child.spec.name),
+            last_words=child_log.last_words(self._log_file(child.spec.name)),
         )
         child.process, child.ready = None, False
         self._pid_file(child.spec.name).unlink(missing_ok=True)
 
     def _start(self, child: Child, now_s: float) -> None:
-        path = self._log_dir / f"{child.spec.name}.log"
-        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
-            path.replace(path.with_suffix(".log.1"))
-        with path.open("ab") as out:
+        with child_log.opened(self._log_file(child.spec.name)) as out:
             child.process = subprocess.Popen(
                 list(child.spec.argv),
                 env={**os.environ, **child.spec.env, orphans.PARENT: str(os.getpid())},
@@ -191,14 +194,8 @@ class Supervisor:
                     process.wait(10)
             self._pid_file(child.spec.name).unlink(missing_ok=True)
 
-    def _last_line(self, name: str) -> str:
-        try:
-            with (self._log_dir / f"{name}.log").open("rb") as log_file:
-                log_file.seek(max(0, log_file.seek(0, os.SEEK_END) - 2000))
-                lines = log_file.read().decode(errors="replace").strip().splitlines()
-        except OSError:
-            return ""
-        return lines[-1][:500] if lines else ""
+    def _log_file(self, name: str) -> Path:
+        return self._log_dir / f"{name}.log"
 
     def _pid_file(self, name: str) -> Path:
         return self._run_dir / f"{name}.pid"

@@ -128,7 +128,8 @@ def _sinks(settings: Settings) -> None:
         retention_ms=settings.retention_days * DAY_MS,
     )
     health = _pages(settings)
-    clickhouse = ClickHouse(settings.clickhouse)
+    # Shorter than the silence after which a process counts as hung.
+    clickhouse = ClickHouse(settings.clickhouse, timeout_s=45.0)
     Writer(config, catalog(settings), clickhouse, health).run(_until_signal())
 
 

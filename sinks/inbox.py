@@ -1,6 +1,6 @@
 """What was read and waits to be stored: a buffer a partition, over the lane's only consumer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    Consumer,
     KafkaError,
     KafkaException,
     TopicPartition,
@@ -32,22 +31,21 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class Inbox:
-    """Buffers of the partitions that are ours now. Callbacks run inside `read` only.
+    """Buffers of the partitions that are ours now, read by `consumer`, which is ours alone.
 
+    Callbacks run inside `read` only.
     `lost`: what is here may not be what Kafka has committed; `rewind` cures it. Until then nothing
     more is taken in.
     """
 
-    consumer: Mapping[str, Any]
+    consumer: Any
     topics: Sequence[str]
     buffers: dict[Place, Buffer] = field(init=False, default_factory=dict)
     lost: bool = field(init=False, default=False)
-    _consumer: Any = field(init=False)
     _left: set[Place] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
-        self._consumer = Consumer(dict(self.consumer))
-        self._consumer.subscribe(
+        self.consumer.subscribe(
             list(self.topics),
             on_assign=self._assigned,
             on_revoke=self._revoked,
@@ -58,7 +56,7 @@ class Inbox:
         """Takes in what arrives within a moment. Raises SinkBroken when reading cannot go on."""
         self._left.clear()
         by_place: dict[Place, list[Any]] = {}
-        for m in self._consumer.consume(POLL_MESSAGES, POLL_S):
+        for m in self.consumer.consume(POLL_MESSAGES, POLL_S):
             error = m.error()
             if error is None:
                 by_place.setdefault((m.topic(), m.partition()), []).append(m)
@@ -75,10 +73,10 @@ class Inbox:
     def rewind(self) -> None:
         """Back to the committed offsets of everything assigned. Raises OwnershipLost: repeat it."""
         try:
-            assigned = self._consumer.assignment()
+            assigned = self.consumer.assignment()
             for at in self._load(assigned) if assigned else []:
                 at.offset = OFFSET_BEGINNING if at.offset < 0 else at.offset
-                self._consumer.seek(TopicPartition(at.topic, at.partition, at.offset))
+                self.consumer.seek(TopicPartition(at.topic, at.partition, at.offset))
         except KafkaException as error:
             raise OwnershipLost(f"the committed offsets cannot be read again: {error}") from error
         self.lost = False
@@ -87,7 +85,7 @@ class Inbox:
         """Commits one offset and waits for it. Raises OwnershipLost, SinkBroken when replaced."""
         at = TopicPartition(place[0], place[1], offset, metadata=metadata)
         try:
-            for done in self._consumer.commit(offsets=[at], asynchronous=False):
+            for done in self.consumer.commit(offsets=[at], asynchronous=False):
                 if done.error is not None:
                     raise OwnershipLost(f"commit of {place} at {offset} refused: {done.error}")
         except KafkaException as error:
@@ -97,11 +95,11 @@ class Inbox:
 
     def pause(self) -> None:
         """Stops reading and keeps the membership; partitions that come later need another call."""
-        self._consumer.pause(self._consumer.assignment())
+        self.consumer.pause(self.consumer.assignment())
 
     def resume(self) -> None:
         """Reads on."""
-        self._consumer.resume(self._consumer.assignment())
+        self.consumer.resume(self.consumer.assignment())
 
     def size_bytes(self) -> int:
         """What all buffers hold."""
@@ -109,12 +107,12 @@ class Inbox:
 
     def measure_lag(self, ask: bool) -> None:
         """Updates the lag metric; `ask` the broker when nothing is fetched that would tell."""
-        for here in self._consumer.position(self._consumer.assignment()):
+        for here in self.consumer.position(self.consumer.assignment()):
             try:
                 ends = (
-                    self._consumer.get_watermark_offsets(here, timeout=LAG_TIMEOUT_S)
+                    self.consumer.get_watermark_offsets(here, timeout=LAG_TIMEOUT_S)
                     if ask
-                    else self._consumer.get_watermark_offsets(here, cached=True)
+                    else self.consumer.get_watermark_offsets(here, cached=True)
                 )
             except KafkaException as error:
                 log.warning("lag not known", error=str(error))
@@ -128,7 +126,7 @@ class Inbox:
 
     def close(self) -> None:
         """Leaves the broker; a static member's partitions wait for its return."""
-        self._consumer.close()
+        self.consumer.close()
 
     def _assigned(self, _: Any, partitions: Sequence[TopicPartition]) -> None:
         log.info("partitions assigned", count=len(partitions))
@@ -140,7 +138,7 @@ class Inbox:
 
     def _load(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Starts buffers at the committed offsets, with the intents found there."""
-        committed: list[TopicPartition] = self._consumer.committed(
+        committed: list[TopicPartition] = self.consumer.committed(
             list(partitions), timeout=KAFKA_TIMEOUT_S
         )
         for at in committed:

@@ -12,7 +12,7 @@ from sinks.errors import MigrationFailed, SinkBroken
 
 log = structlog.get_logger(__name__)
 DEDUPLICATION_WINDOW = 10_000
-"""Tokens remembered a table: at one insert a second and partition touched, more than two hours.
+"""Tokens remembered a table, one for each insert and day or month it touches: hours of batches.
 
 A restart repeats at most the last batch of each worker; a worker that slept asks Kafka for its
 partition again before it inserts (see sinks/writer.py).

@@ -3,12 +3,13 @@
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import structlog
+from confluent_kafka import Consumer
 
 from schemas.catalog import SchemaCatalog
 from schemas.errors import RegistryUnavailable
@@ -58,12 +59,13 @@ class _Pending:
 
 @dataclass(slots=True)
 class Writer:
-    """One thread, one consumer, one insert at a time."""
+    """One thread, one consumer, one insert at a time. `client` makes the consumer."""
 
     config: SinkConfig
     catalog: SchemaCatalog
     clickhouse: ClickHouse
     health: telemetry.Health
+    client: Callable[[dict[str, Any]], Any] = Consumer
     _inbox: Inbox = field(init=False)
     _specs: Mapping[str, TableSpec] = field(init=False, default_factory=dict)
     _pending: _Pending | None = field(init=False, default=None)
@@ -85,7 +87,7 @@ class Writer:
             queued_max_messages_kbytes=16 * 1024,
             fetch_max_bytes=32 * 1024 * 1024,
         )
-        self._inbox = Inbox(consumer, list(self._specs))
+        self._inbox = Inbox(self.client(consumer), list(self._specs))
         self.health.ready(LANE)
         next_care = 0.0
         try:

@@ -50,17 +50,22 @@ class WorkerConfig:
 
 @dataclass(slots=True)
 class Worker:
-    """Counts batches exactly once. One thread; `run` returns when `stop` is set."""
+    """Counts batches exactly once. One thread; `run` returns when `stop` is set.
+
+    `client` makes the producer from its configuration.
+    """
 
     config: WorkerConfig
     catalog: SchemaCatalog
     registry: RegistryView
     health: telemetry.Health
+    client: Callable[[dict[str, Any]], Any] = Producer
     _source: Source = field(init=False)
     _producer: Any = field(init=False)
     _prices: PriceTable = field(init=False, default_factory=lambda: price_table(()))
     _priced: RegistrySnapshot | None = field(init=False, default=None)
     _partitions: int = field(init=False, default=0)
+    _open: bool = field(init=False, default=False)
 
     def run(self, stop: threading.Event) -> None:
         """Raises WorkerStopped when only a new process can go on."""
@@ -131,12 +136,13 @@ class Worker:
         4. Commit. A crash before the broker took the decision leaves nothing; the successor of
            this instance aborts it on start and reads the batch again.
         """
-        producer = self._producer
+        producer, self._open = self._producer, True
         producer.begin_transaction()
         for topic, message in outgoing:
             self._produce(topic, message)
         producer.send_offsets_to_transaction(batch.positions, self._source.group_metadata(), 30.0)
         _retrying(lambda: producer.commit_transaction(30.0))
+        self._open = False
 
     def _produce(self, topic: str, message: Outgoing) -> None:
         place = {} if message.partition is None else {"partition": message.partition}
@@ -178,25 +184,27 @@ class Worker:
     def _recover(self) -> None:
         """Aborts what is open, goes back to what is committed. Raises BatchAborted: repeat it."""
         try:
-            self._producer.abort_transaction(30.0)
+            if self._open:
+                self._abort()
         except KafkaException as error:
-            if error.args[0].fatal():
-                # Fenced, or lost its epoch: the broker takes a new producer under the same name.
-                log.warning("producer replaced", error=_explain(error))
-                self._replace_producer()
-            elif error.args[0].retriable():
-                log.warning("abort did not finish", error=_explain(error))
+            raise BatchAborted(f"the transaction cannot be ended: {_explain(error)}") from error
+        self._open = False
         self._source.rewind()
 
-    def _replace_producer(self) -> None:
+    def _abort(self) -> None:
         try:
-            self._producer = self._new_producer()
+            self._producer.abort_transaction(30.0)
         except KafkaException as error:
-            raise BatchAborted(f"no new producer: {_explain(error)}") from error
+            if error.args[0].retriable():
+                raise
+            # Fenced, or in a state that it cannot leave. The broker takes a new producer under the
+            # same name, and ends what the old one had open.
+            log.warning("producer replaced", error=_explain(error))
+            self._producer = self._new_producer()
 
     def _new_producer(self) -> Any:
         source = self.config.source
-        producer = Producer(
+        producer = self.client(
             source.kafka.producer(
                 transactional_id=source.instance,
                 transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,

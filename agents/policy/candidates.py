@@ -9,6 +9,10 @@ first that leaves anybody eligible wins:
    active qualifies;
 3. the policy's declared fallback order (active, else deprecated), those that measurably violate a
    constraint only if all of them do.
+
+While measured models serve, active models of the fallback list with too few samples are newcomers:
+the owner declared them acceptable, so they get a share of the exploration, or they would never be
+measured.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,11 +62,18 @@ class Field:
     basis: Basis
     left_out: tuple[str, ...]
     """Criteria with a weight that no candidate has measurements of."""
+    newcomers: tuple[Assessed, ...] = ()
+    """May be explored, never lead."""
+
+    @property
+    def serving(self) -> tuple[Assessed, ...]:
+        """Everybody with a share of the traffic."""
+        return (*self.eligible, *self.newcomers)
 
     @property
     def barred(self) -> tuple[Assessed, ...]:
         """Those that may not serve."""
-        able = {a.key for a in self.eligible}
+        able = {a.key for a in self.serving}
         return tuple(a for a in self.everyone if a.key not in able)
 
 
@@ -87,7 +98,8 @@ def assess(
     left_out = tuple(n for n in _CRITERIA if getattr(policy.weights, n) and n not in used)
     for basis, eligible in _turns(policy, everyone):
         if eligible:
-            return Field(everyone, eligible, basis, left_out if enough else ())
+            newcomers = _newcomers(policy, everyone) if basis in ("measured", "deprecated") else ()
+            return Field(everyone, eligible, basis, left_out if enough else (), newcomers)
     return Field(everyone, (), "nobody", left_out if enough else ())
 
 
@@ -97,14 +109,26 @@ def _turns(
     free = tuple(a for a in everyone if a.bar is None)
     yield "measured", tuple(a for a in free if a.status == "active")
     yield "deprecated", tuple(a for a in free if a.status == "deprecated")
-    place = {model_id: i for i, model_id in enumerate(policy.fallback)}
-    named = sorted(
-        (a for a in everyone if a.key.model_id in place), key=lambda a: place[a.key.model_id]
-    )
+    named = _named(policy, everyone)
     active = tuple(a for a in named if a.status == "active")
     able = active or tuple(a for a in named if a.status == "deprecated")
     yield "fallback", tuple(a for a in able if not a.violates)
     yield "fallback", able
+
+
+def _named(policy: SelectionPolicy, everyone: Sequence[Assessed]) -> list[Assessed]:
+    """Those of the fallback list, in its order."""
+    place = {model_id: i for i, model_id in enumerate(policy.fallback)}
+    found = (a for a in everyone if a.key.model_id in place)
+    return sorted(found, key=lambda a: place[a.key.model_id])
+
+
+def _newcomers(policy: SelectionPolicy, everyone: Sequence[Assessed]) -> tuple[Assessed, ...]:
+    return tuple(
+        a
+        for a in _named(policy, everyone)
+        if a.status == "active" and a.bar is not None and a.bar.code == "too_few"
+    )
 
 
 def _assessed(

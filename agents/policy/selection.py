@@ -7,7 +7,8 @@ Rank: eligible before the rest, by `score_lower`. The leader changes only when
 A fallback follows the declared order and ends as soon as anybody is eligible by measurement.
 
 Weights: EXPLORATION of the traffic is shared equally by the eligible that do not lead, so that
-their estimates stay fresh; the leader gets the rest. They sum to 1 over the eligible.
+their estimates stay fresh, newcomers among them; the leader gets the rest. They sum to 1 over the
+eligible.
 
 A published decision is remembered in `Decision` and never recomputed.
 """
@@ -133,7 +134,7 @@ def _ranked(
         why = Reason("fallback", "first of the policy's fallback order that may serve")
         return (*field.eligible, *rest), why, False
     ranked = sorted(field.eligible, key=lambda a: (-_lower(a), a.key))
-    first = ranked[0]
+    first, rest = ranked[0], [*field.newcomers, *rest]
     held = next((a for a in ranked if before and a.key == before.leader), None)
     if before is None or held is None or before.fallback_since or held is first:
         return (*ranked, *rest), Reason("best", "has the best lower bound of the eligible"), False
@@ -168,7 +169,7 @@ def _holds(
 
 
 def _candidates(field: Field, order: Sequence[Assessed], leading: Reason) -> tuple[Candidate, ...]:
-    eligible = len(field.eligible)
+    eligible = len(field.serving)
     shares = _weights(eligible) + [0.0] * (len(order) - eligible)
     return tuple(
         Candidate(
@@ -201,6 +202,7 @@ def _weights(eligible: int) -> list[float]:
 def _reasons(field: Field, candidate: Assessed, rank: int, leading: Reason) -> tuple[Reason, ...]:
     """Why the candidate stands where it stands, the most important first."""
     eligible = rank <= len(field.eligible)
+    explored = candidate in field.newcomers
     found: list[Reason] = []
     if eligible and rank == 1:
         found.append(leading)
@@ -208,6 +210,9 @@ def _reasons(field: Field, candidate: Assessed, rank: int, leading: Reason) -> t
         found.append(Reason("fallback", f"number {rank} of the policy's fallback order"))
     elif eligible:
         found.append(Reason("behind", "eligible behind the leader: gets a share of exploration"))
+    elif explored:
+        text = "in the policy's fallback and not measured yet: gets a share of exploration"
+        found.append(Reason("newcomer", text))
     if candidate.bar is not None:
         found.append(candidate.bar)
     found += candidate.notes
@@ -220,7 +225,7 @@ def _reasons(field: Field, candidate: Assessed, rank: int, leading: Reason) -> t
 
 
 def _signature(question: Question, field: Field, order: Sequence[Assessed], leading: Reason) -> str:
-    shares = _weights(len(field.eligible))
+    shares = _weights(len(field.serving))
     lines = [
         f"{a.key.model_id}/{a.key.model_version}:{shares[i] if i < len(shares) else 0:.6f}:"
         + ",".join(r.code for r in _reasons(field, a, i + 1, leading))
@@ -244,6 +249,8 @@ def _reason(policy: SelectionPolicy, field: Field, leading: Reason, kept: bool) 
         return f"Fallback to the policy's declared order: {why}."
     text = f"{eligible} of {everyone} candidates are eligible over {window}; ranked by the "
     text += "95 % lower bound of the score."
+    if field.newcomers:
+        text += f" {len(field.newcomers)} not measured yet, explored."
     if field.basis == "deprecated":
         text += " No active model qualifies: deprecated ones serve."
     if kept:

@@ -6,14 +6,11 @@ import sys
 import time
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException
-
 from bench.context import Context
 from bench.figures import Figure, median, ratio
-from bench.lab import CODEC, Child, Offsets, read_between
+from bench.lab import CODEC, Child, Offsets, forget_group, read_messages
 from bench.traffic import Sender, Traffic, columns, messages, registry
 from bench.truth import Truth, faults
-from infra.kafka_admin import new_client
 from infra.settings import Settings
 from infra.workers import kafka_config
 from schemas.topics import Topic
@@ -22,7 +19,6 @@ from tests.support.registry import apply_registry
 
 POLL_S = 0.05
 TIMEOUT_S = 900.0
-GROUP_FREE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ def count(context: Context, load: Load) -> list[Sample]:
     From the moment it is ready, before its first batch, to the commit of its last. Raises
     RuntimeError when what it counted is not the truth.
     """
-    _forget_group(load.settings)
+    forget_group(load.settings, "streams")
     partials = Offsets(load.settings, "bench-reader", Topic.METRIC_PARTIALS)
     try:
         first = partials.ends()
@@ -115,7 +111,7 @@ def count(context: Context, load: Load) -> list[Sample]:
         last = partials.ends()
     finally:
         partials.close()
-    records = read_between(load.settings, Topic.METRIC_PARTIALS, first, last)
+    records = [m.value() for m in read_messages(load.settings, first, last)]
     tidy = [from_record(CODEC.decode(value, "MetricPartials")).frame for value in records]
     wrong = faults(load.truth, tidy)
     if wrong:
@@ -138,22 +134,3 @@ def _watch(load: Load, worker: Child) -> list[Sample]:
     finally:
         source.close()
     return samples
-
-
-def _forget_group(settings: Settings) -> None:
-    """Lets the next worker begin at the beginning. A static member has to time out first."""
-    group = kafka_config(settings).group("streams")
-    client = new_client(settings)  # held: its answers come as long as it lives
-    deadline = time.monotonic() + GROUP_FREE_S
-    while True:
-        try:
-            client.delete_consumer_groups([group])[group].result(30)
-        except KafkaException as error:
-            name = error.args[0].name()
-            if name == "GROUP_ID_NOT_FOUND":
-                return
-            if name != "NON_EMPTY_GROUP" or time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
-        else:
-            return

@@ -8,13 +8,15 @@ import typer
 import uvicorn
 
 from infra.clickhouse_server.app import Server, ServerConfig
+from infra.clickhouse_server.engine import Engine
 
 PASSWORD = "RHEOSTAT_CLICKHOUSE_LOCAL_PASSWORD"
 
 
 def serve(config: ServerConfig) -> None:
     """Serves until SIGTERM or SIGINT."""
-    server = Server(config)
+    engine = Engine(config.data_dir, config.concurrency, config.settings)
+    server = Server(config, engine)
     try:
         uvicorn.run(
             server.app(),
@@ -26,7 +28,7 @@ def serve(config: ServerConfig) -> None:
             timeout_graceful_shutdown=5,
         )
     finally:
-        server.engine.close()
+        engine.close()
 
 
 def main(

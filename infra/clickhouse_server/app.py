@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.datastructures import FormData, UploadFile
@@ -20,7 +21,7 @@ from starlette.routing import Route
 
 from infra.clickhouse_server.blocks import compress_blocks, decompress_blocks
 from infra.clickhouse_server.compression import compress, decompress
-from infra.clickhouse_server.engine import Engine, Outcome
+from infra.clickhouse_server.engine import Outcome
 from infra.clickhouse_server.errors import (
     AUTHENTICATION_FAILED,
     BAD_ARGUMENTS,
@@ -35,6 +36,7 @@ from infra.clickhouse_server.request import (
     session,
     settings_and_params,
     statement,
+    url_parameters,
 )
 
 CONTENT_TYPES = {
@@ -75,12 +77,20 @@ class ServerConfig:
     )
 
 
+class Runner(Protocol):
+    """What runs statements: infra.clickhouse_server.engine.Engine."""
+
+    def run(self, request: Request) -> Outcome:
+        """Raises ServerError."""
+        ...
+
+
 class Server:
     """The routes and what they share."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, engine: Runner) -> None:
         self.config = config
-        self.engine = Engine(config.data_dir, config.concurrency, config.settings)
+        self.engine = engine
         self._threads = ThreadPoolExecutor(config.concurrency, thread_name_prefix="query")
 
     def app(self) -> Starlette:
@@ -96,9 +106,10 @@ class Server:
 
     async def query(self, http: HttpRequest) -> Response:
         """Runs one statement."""
-        url = dict(http.query_params)
-        query_id = url.get("query_id") or str(uuid.uuid4())
+        query_id = str(uuid.uuid4())
         try:
+            url = url_parameters(http.scope["query_string"])
+            query_id = url.get("query_id") or query_id
             body = await self._body(http)
             if http.method == "GET" and not url.get("query") and not body:
                 return PlainTextResponse("Ok.\n")
@@ -115,7 +126,7 @@ class Server:
         outcome = self.engine.run(request)
         body = outcome.body
         if request.statement.output_format == "Native":
-            body = reframe(body, _number(url, "client_protocol_version"))
+            body = reframe(body, number(url, "client_protocol_version"))
         if url.get("compress") == "1":
             body = compress_blocks(body, url.get("network_compression_method", "LZ4"))
         return replace(outcome, body=body)
@@ -162,13 +173,19 @@ class Server:
         external: list[ExternalTable] = []
         if http.headers.get("content-type", "").startswith("multipart/form-data"):
             form = await _form(http, body)
-            url |= {name: value for name, value in form.items() if isinstance(value, str)}
-            external = await _external(form, url)
+            try:
+                url |= {name: value for name, value in form.items() if isinstance(value, str)}
+                external = await _external(form, url)
+            finally:
+                await form.close()
             body = b""
         settings, params = settings_and_params(url)
         default = http.headers.get("x-clickhouse-format") or url.get("default_format")
-        if http.method in {"GET", "HEAD"}:
-            settings.setdefault("readonly", "2")
+        readonly = number(settings, "readonly")
+        settings.pop("readonly", None)
+        # Links and images are followed with GET: it never writes, whatever its URL asks for.
+        if http.method in {"GET", "HEAD"} and readonly == 0:
+            readonly = 2
         return Request(
             statement(url.get("query", ""), body, default or "TabSeparated"),
             settings,
@@ -176,10 +193,12 @@ class Server:
             url.get("database") or http.headers.get("x-clickhouse-database"),
             session(url, self.config.session_timeout_s),
             external,
+            readonly,
         )
 
 
-def _number(url: Mapping[str, str], name: str) -> int:
+def number(url: Mapping[str, str], name: str) -> int:
+    """A whole number from the URL, 0 when it is absent. Raises ServerError."""
     text = url.get(name) or "0"
     if not text.isdecimal():
         raise ServerError(BAD_ARGUMENTS, f"{name} is not a number: {text}", "BAD_ARGUMENTS")

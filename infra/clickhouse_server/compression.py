@@ -1,8 +1,11 @@
 """Bodies in and out: Content-Encoding and Accept-Encoding."""
 
+import bz2
 import gzip
+import lzma
 import zlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import cramjam
 import lz4.frame
@@ -20,22 +23,39 @@ _BROKEN = (
     ValueError,
     RuntimeError,
     zlib.error,
+    lzma.LZMAError,
     zstandard.ZstdError,
     cramjam.DecompressionError,
 )
 
 
-def _unzstd(body: bytes) -> bytes:
-    with zstandard.ZstdDecompressor().stream_reader(body) as reader:
-        return bytes(reader.read())
+def _frames(new: Callable[[], Any]) -> Callable[[bytes], bytes]:
+    """Decodes all frames: clickhouse-connect sends one for each block of rows.
+
+    `new` makes a decompressor of one frame with decompress, eof and unused_data.
+    """
+
+    def decode(body: bytes) -> bytes:
+        parts = []
+        while body:
+            frame = new()
+            parts.append(frame.decompress(body))
+            if not frame.eof:
+                raise EOFError("the last frame is cut short")
+            body = frame.unused_data or b""
+        return b"".join(parts)
+
+    return decode
 
 
 _DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.decompress,
-    "deflate": zlib.decompress,
-    "lz4": lz4.frame.decompress,
-    "zstd": _unzstd,
+    "deflate": _frames(zlib.decompressobj),
+    "lz4": _frames(lz4.frame.LZ4FrameDecompressor),
+    "zstd": _frames(lambda: zstandard.ZstdDecompressor().decompressobj()),
     "br": lambda body: bytes(cramjam.brotli.decompress(body)),
+    "xz": lzma.decompress,
+    "bz2": bz2.decompress,
 }
 _ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
     "lz4": lz4.frame.compress,

@@ -3,8 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 import chdb
 
 from infra.clickhouse_server.errors import (
+    READONLY,
     SESSION_IS_LOCKED,
     SESSION_NOT_FOUND,
     TOO_MANY_SIMULTANEOUS_QUERIES,
     ServerError,
     from_engine,
 )
-from infra.clickhouse_server.request import Request, Session, Statement
+from infra.clickhouse_server.request import Request, Session, Statement, only_reads
 
 ENGINE_ERRORS = (chdb.ChdbError, RuntimeError, ValueError)
 """What chDB raises for a failed statement."""
@@ -93,6 +94,8 @@ class Engine:
             name = _identifier(table.name)
             connection.query(f"CREATE TEMPORARY TABLE {name} ({table.structure})")
             _insert(connection, f"INSERT INTO {name}", table.format, table.data)
+        if request.readonly:
+            _forbid_writes(connection, request)
         return _statement(connection, request.statement, request.params, began)
 
     @contextmanager
@@ -105,15 +108,21 @@ class Engine:
                 connection.close()
             return
         held = self._held(session)
-        before = _state(held.connection, settings)
+        before: list[str] = []
         try:
+            before = _state(held.connection, settings)
             yield held.connection
         finally:
-            # Settings of a request are its own; only what SQL set belongs to the session.
+            self._put_back(session, held, before)
+
+    def _put_back(self, session: Session, held: _Held, before: Sequence[str]) -> None:
+        """Settings of a request are its own; only what SQL set belongs to the session."""
+        # A session that SQL made read-only refuses: then the request could set nothing either.
+        with suppress(*ENGINE_ERRORS):
             for statement in before:
                 held.connection.query(statement)
-            held.expires_s = time.monotonic() + session.timeout_s
-            held.lock.release()
+        held.expires_s = time.monotonic() + session.timeout_s
+        held.lock.release()
 
     def _new(self) -> Any:
         connection = chdb.connect(self._path)
@@ -140,6 +149,15 @@ class Engine:
                 text = f"Session {session.session_id} is locked by a concurrent client"
                 raise ServerError(SESSION_IS_LOCKED, text, "SESSION_IS_LOCKED")
             return held_now
+
+
+def _forbid_writes(connection: Any, request: Request) -> None:
+    """Raises ServerError when a session's statement is not sure to only read."""
+    if request.session is None:
+        connection.query(f"SET readonly = {request.readonly}")
+    elif request.statement.insert_format is not None or not only_reads(request.statement.sql):
+        # The setting would stay for good: it cannot be changed once it is on.
+        raise ServerError(READONLY, "Cannot execute query in readonly mode", "READONLY")
 
 
 def _statement(

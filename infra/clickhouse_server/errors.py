@@ -16,6 +16,7 @@ SESSION_IS_LOCKED = 373
 TOO_MANY_SIMULTANEOUS_QUERIES = 202
 TOO_LARGE_BODY = 241
 SYNTAX_ERROR = 62
+READONLY = 164
 BAD_ARGUMENTS = 36
 
 _STATUS = {
@@ -23,11 +24,13 @@ _STATUS = {
     AUTHENTICATION_FAILED: 403,
     192: 403,  # UNKNOWN_USER
     193: 403,  # WRONG_PASSWORD
-    164: 403,  # READONLY
+    READONLY: 403,
     497: 403,  # ACCESS_DENIED
     SESSION_NOT_FOUND: 404,
-    60: 404,  # UNKNOWN_TABLE
-    81: 404,  # UNKNOWN_DATABASE
+    # Function, identifier, type, storage, table, aggregate function, format, kind of query,
+    # database, setting and role that are unknown.
+    **dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 511), 404),
+    NOT_IMPLEMENTED: 501,
     SESSION_IS_LOCKED: 403,
     TOO_MANY_SIMULTANEOUS_QUERIES: 503,
     159: 408,  # TIMEOUT_EXCEEDED
@@ -38,9 +41,9 @@ _STATUS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ServerError(Exception):
-    """An exception as ClickHouse reports it over HTTP."""
+    """An exception as ClickHouse reports it over HTTP. Not frozen: Python notes its traceback."""
 
     code: int
     message: str
@@ -61,7 +64,8 @@ class ServerError(Exception):
 def from_engine(error: Exception) -> ServerError:
     """The engine's exception, whose text holds the code and the name."""
     text = str(error).strip()
-    found = re.match(r"(?s)Code: (\d+)\. DB::Exception: (.*?)(?:\s\(([A-Z0-9_]+)\))?\.?$", text)
+    # An insert's exception stands behind words of chDB's own.
+    found = re.search(r"(?s)Code: (\d+)\. DB::Exception: (.*?)(?:\s\(([A-Z0-9_]+)\))?\.?$", text)
     if found is None:
         return ServerError(1002, text, "UNKNOWN_EXCEPTION")
     return ServerError(int(found[1]), found[2], found[3] or "")

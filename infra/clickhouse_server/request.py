@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
-from infra.clickhouse_server.errors import SYNTAX_ERROR, ServerError
+from infra.clickhouse_server.errors import BAD_ARGUMENTS, SYNTAX_ERROR, ServerError
 
 RESERVED = frozenset(
     {
@@ -35,15 +36,24 @@ RESERVED = frozenset(
 )
 """URL parameters that are not settings of the query."""
 
-_COMMENTS = r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*"
-_INSERT = re.compile(rf"{_COMMENTS}INSERT\s", re.IGNORECASE | re.DOTALL)
+_OPAQUE = re.compile(
+    r"""(?P<comment>--[^\n]*|\#[!\ ][^\n]*|/\*.*?\*/)
+    | '(?:[^'\\]|\\.|'')*' | `(?:[^`\\]|\\.)*` | "(?:[^"\\]|\\.)*"
+    | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$""",
+    re.DOTALL | re.VERBOSE,
+)
+"""Comments and everything in quotes."""
+_INSERT = re.compile(r"\s*INSERT\s", re.IGNORECASE)
 _DATA_FORMAT = re.compile(
-    rf"(?P<head>{_COMMENTS}INSERT\s.*?)\sFORMAT\s+(?P<format>\w+)(?P<end>[ \t]*;?\r?\n?|$)",
+    r"(?P<head>\s*INSERT\s.*?)\sFORMAT\s+(?P<format>\w+)(?P<end>[ \t]*;?\r?\n?|$)",
     re.IGNORECASE | re.DOTALL,
 )
 _SOURCE = re.compile(r"\b(SELECT|WITH|VALUES|FROM\s+INFILE)\b", re.IGNORECASE)
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|\"[^\"]*\"", re.DOTALL)
 _OUT_FORMAT = re.compile(r"\sFORMAT\s+(\w+)\s*(?:SETTINGS\s.*)?;?\s*$", re.IGNORECASE | re.DOTALL)
+_READS = re.compile(
+    r"[\s(]*(SELECT|WITH|SHOW|DESCRIBE|DESC|EXISTS|EXPLAIN|CHECK|USE|SET)\b", re.IGNORECASE
+)
+_WRITES = re.compile(r"\b(INSERT|INTO\s+OUTFILE)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """All that a request asks of the engine."""
+    """All that a request asks of the engine. `readonly`: as ClickHouse's setting; 0 allows all."""
 
     statement: Statement
     settings: Mapping[str, str]
@@ -85,21 +95,30 @@ class Request:
     database: str | None
     session: Session | None
     external: Sequence[ExternalTable] = ()
+    readonly: int = 0
 
 
 def statement(query: str, body: bytes, default_format: str) -> Statement:
     """Joins the `query` parameter and the body as ClickHouse does.
 
     With both, the body is data of an INSERT. SQL in the body may be an INSERT followed by its data.
+    Raises ServerError for a body that is not UTF-8 and for several statements at once.
     """
-    if not query:
-        return _from_body(body, default_format)
-    if _INSERT.match(query) and body:
+    found = (
+        _from_body(body, default_format) if not query else _from_both(query, body, default_format)
+    )
+    if ";" in _bare(found.sql).rstrip().removesuffix(";"):
+        raise ServerError(SYNTAX_ERROR, "Multi-statements are not allowed", "SYNTAX_ERROR")
+    return found
+
+
+def _from_both(query: str, body: bytes, default_format: str) -> Statement:
+    if body and _INSERT.match(_bare(query)):
         found = _data_insert(query)
         if found is not None:
             head, data_format, _ = found
             return Statement(head, default_format, data_format, body)
-        if not _SOURCE.search(_QUOTED.sub("''", query)):
+        if not _SOURCE.search(_bare(query)):
             return Statement(query.rstrip().rstrip(";"), default_format, "Values", body)
     text = query + "\n" + _text(body) if body else query
     return Statement(text, output_format(text, default_format))
@@ -108,7 +127,7 @@ def statement(query: str, body: bytes, default_format: str) -> Statement:
 def _from_body(body: bytes, default_format: str) -> Statement:
     # Only the head is text; what follows it may be binary.
     head = body[:65536].decode("utf-8", "surrogateescape")
-    found = _data_insert(head) if _INSERT.match(head) else None
+    found = _data_insert(head)
     if found is None:
         text = _text(body)
         return Statement(text, output_format(text, default_format))
@@ -119,8 +138,7 @@ def _from_body(body: bytes, default_format: str) -> Statement:
 
 def _data_insert(sql: str) -> tuple[str, str, int] | None:
     """(INSERT without its format, the format, where the data begin); None when rows come else."""
-    plain = _QUOTED.sub(lambda m: "'" + "_" * (len(m[0]) - 2) + "'", sql)
-    found = _DATA_FORMAT.match(plain)
+    found = _DATA_FORMAT.match(_bare(sql))
     if found is None or _SOURCE.search(found["head"]):
         return None
     return sql[: found.end("head")], found["format"], found.end()
@@ -128,8 +146,24 @@ def _data_insert(sql: str) -> tuple[str, str, int] | None:
 
 def output_format(sql: str, default: str) -> str:
     """The FORMAT clause's name, else the default."""
-    found = _OUT_FORMAT.search(_QUOTED.sub("''", sql))
+    found = _OUT_FORMAT.search(_bare(sql))
     return found[1] if found else default
+
+
+def only_reads(sql: str) -> bool:
+    """Whether a statement surely changes no data. May be False for one that does not."""
+    bare = _bare(sql)
+    return _READS.match(bare) is not None and _WRITES.search(bare) is None
+
+
+def _bare(sql: str) -> str:
+    """The same text, as long, without what is in comments and quotes."""
+
+    def blank(match: re.Match[str]) -> str:
+        # A form feed separates words as a comment does, and is no part of inline data's separator.
+        return ("\f" if match["comment"] else "_") * len(match[0])
+
+    return _OPAQUE.sub(blank, sql)
 
 
 def _text(body: bytes) -> str:
@@ -139,6 +173,17 @@ def _text(body: bytes) -> str:
         raise ServerError(
             SYNTAX_ERROR, f"The query is not UTF-8: byte {error.start} is wrong", "SYNTAX_ERROR"
         ) from error
+
+
+def url_parameters(query_string: bytes) -> dict[str, str]:
+    """Parameters of the URL, the last of a name. Raises ServerError when they are not UTF-8."""
+    try:
+        return dict(
+            parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
+        )
+    except UnicodeDecodeError as error:
+        text = f"The parameters of the URL are not UTF-8: {error.reason}"
+        raise ServerError(BAD_ARGUMENTS, text, "BAD_ARGUMENTS") from error
 
 
 def settings_and_params(url: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

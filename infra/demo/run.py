@@ -19,6 +19,8 @@ from infra.local_kafka import jars
 from infra.registry import apply_file
 from infra.settings import Settings
 
+NAP_S = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
@@ -49,7 +51,7 @@ def demo(settings: Settings, options: DemoOptions, console: Console) -> bool:
 
     KeyboardInterrupt (Ctrl-C or SIGTERM) passes through once everything has been stopped.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts = Interrupts()
     with _folder(options) as folder:
         stack = LocalStack(_spec(settings, options, folder))
         try:
@@ -60,8 +62,7 @@ def demo(settings: Settings, options: DemoOptions, console: Console) -> bool:
                 _wait_for_ctrl_c()
             return outcome.reconciliation.exact
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            interrupts.disarm()
             console.print("stopping the stack", style="dim")
             stack.stop()
 
@@ -127,4 +128,22 @@ def _apply_registry(settings: Settings) -> str:
 def _wait_for_ctrl_c() -> None:
     with suppress(KeyboardInterrupt):
         while True:
-            time.sleep(3600)
+            time.sleep(NAP_S)  # short: a signal that another thread got does not wake this one
+
+
+class Interrupts:
+    """Raises KeyboardInterrupt for the first signal only, so that stopping is not interrupted."""
+
+    def __init__(self) -> None:
+        self._armed = True
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def disarm(self) -> None:
+        """From now on signals do nothing."""
+        self._armed = False
+
+    def _on_signal(self, *_: object) -> None:
+        if self._armed:
+            self._armed = False
+            raise KeyboardInterrupt

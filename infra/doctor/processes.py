@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 
 from infra.doctor.finding import Finding, found_or, hint, ok, problem, skipped
+from infra.orphans import lives
 from infra.settings import Settings
 from infra.stack import TARGETS
 
@@ -22,7 +22,7 @@ def processes(settings: Settings) -> list[Finding]:
     supervisor = pids.pop(SUPERVISOR, None)
     if supervisor is None and not pids:
         return [skipped("processes", f"no rheostat up runs in {settings.data_dir}")]
-    if supervisor is None or not psutil.pid_exists(supervisor):
+    if supervisor is None or not lives(supervisor):
         return [
             problem(
                 "processes",
@@ -40,7 +40,7 @@ def processes(settings: Settings) -> list[Finding]:
 
 
 def _process(name: str, pid: int | None, target: str | None) -> Iterator[Finding]:
-    if pid is None or not psutil.pid_exists(pid):
+    if pid is None or not lives(pid):
         yield _not_running(name)
     elif target is not None:
         try:

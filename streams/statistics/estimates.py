@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+SMALLEST = 2.0**-1022
+"""The smallest normal double: what a p-value that vanishes is reported as."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

@@ -1,5 +1,7 @@
 """Several comparisons at once."""
 
+from collections.abc import Sequence
+
 
 def bonferroni_alpha(alpha: float, comparisons: int) -> float:
     """The level of each of `comparisons` so that all hold together at `alpha`.
@@ -13,3 +15,32 @@ def bonferroni_alpha(alpha: float, comparisons: int) -> float:
 def bonferroni_p(p_value: float, comparisons: int) -> float:
     """The p-value to compare with the level of all comparisons together."""
     return min(1.0, p_value * max(comparisons, 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values, in the order given: below alpha, at most alpha of any false finding.
+
+    Sture Holm, Scandinavian Journal of Statistics 6, 1979: under any dependence, and never weaker
+    than Bonferroni. Anytime p-values stay valid at every look.
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, running = [0.0] * len(p_values), 0.0
+    for place, i in enumerate(order):
+        running = max(running, p_values[i] * (len(p_values) - place))
+        adjusted[i] = min(running, 1.0)
+    return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values, in the order given: of those below q, a share of at most q is expected to
+    be false.
+
+    Yoav Benjamini, Yosef Hochberg, JRSS B 57, 1995. Assumes independence or positive dependence.
+    """
+    total = len(p_values)
+    order = sorted(range(total), key=lambda i: p_values[i], reverse=True)
+    adjusted, running = [0.0] * total, 1.0
+    for place, i in enumerate(order):
+        running = min(running, p_values[i] * total / (total - place))
+        adjusted[i] = running
+    return adjusted

@@ -18,13 +18,12 @@ proportional to 1 / e^2 is the same theorem; this one also holds when the arms' 
 """
 
 import math
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 
 from scipy.special import lambertw
 
-from streams.statistics.estimates import Estimate, NoEstimate, estimate
+from streams.statistics.estimates import SMALLEST, Estimate, NoEstimate, estimate
 from streams.statistics.means import Difference
 
 VALUES_MIN = 100
@@ -68,7 +67,7 @@ def always_valid_p(z: float, x: float) -> float:
     all looks so far is valid too.
     """
     p_value = math.exp(min(0.5 * math.log1p(x) - z * z * x / (2 * (1 + x)), 0.0))
-    return max(p_value, sys.float_info.min)
+    return max(p_value, SMALLEST)
 
 
 def confidence_sequence(found: Difference, tuning: Tuning) -> Estimate | NoEstimate:

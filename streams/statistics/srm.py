@@ -12,8 +12,9 @@ dozens of events and small ones in millions.
 """
 
 import math
-import sys
 from collections.abc import Sequence
+
+from streams.statistics.estimates import SMALLEST
 
 CONCENTRATIONS = (1e1, 1e2, 1e3, 1e4, 1e5)
 
@@ -37,4 +38,4 @@ def log_e_value(counts: Sequence[int], shares: Sequence[float]) -> float:
 
 def p_value(log_e: float) -> float:
     """The p-value that is valid at every look: 1 / E, at most 1 and above 0."""
-    return max(math.exp(-max(log_e, 0.0)), sys.float_info.min)
+    return max(math.exp(-max(log_e, 0.0)), SMALLEST)

@@ -147,7 +147,8 @@ def compare(hint: Any, avro: Any, where: str, seen: dict[str, Any]) -> None:
     if kind == "enum":
         seen[avro["name"]] = avro
     if dataclasses.is_dataclass(hint):
-        assert (kind, avro["name"]) == ("record", hint.__name__), where  # type: ignore[union-attr]
+        named: Any = hint
+        assert (kind, avro["name"]) == ("record", named.__name__), where
         seen[avro["name"]] = seen[f"rheostat.{avro['name']}"] = avro
         hints = get_type_hints(hint)
         fields = {f.name: hints[f.name] for f in dataclasses.fields(hint)}
@@ -173,7 +174,7 @@ def compare_union(hint: Any, branches: list[Any], where: str, seen: dict[str, An
     values = [h for h in hints if h is not type(None)]
     others = [b for b in branches if b != "null"]
     assert len(values) == len(others), where
-    named = {h.__name__: h for h in values if isinstance(h, type)}
+    named = {typing.cast(type, h).__name__: h for h in values if dataclasses.is_dataclass(h)}
     for branch in others:
         name = branch.get("name") if isinstance(branch, dict) else None
         compare(named.get(str(name), values[0]), branch, f"{where}|{name}", seen)

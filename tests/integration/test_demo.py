@@ -67,7 +67,8 @@ def test_ctrl_c_leaves_no_process_and_no_folder(
     starting: tuple["subprocess.Popen[str]", list[psutil.Process]], tmp_path: Path
 ) -> None:
     process, children = starting
-    process.send_signal(signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):  # an impatient user
+        process.send_signal(number)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "nothing is left running" in said

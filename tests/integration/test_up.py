@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -121,10 +120,8 @@ def test_what_dies_comes_back_and_the_doctor_sees_it_gone(stack: Stack) -> None:
 
 
 def test_kill_9_of_the_supervisor_leaves_nobody_and_a_new_start_goes_on(stack: Stack) -> None:
-    pid = stack.pid("supervisor")
-    assert pid is not None
     assert len(alive(stack.data_dir)) >= len(NAMES)
-    os.kill(pid, signal.SIGKILL)
+    assert stack.kill("supervisor")
     wait_until(lambda: alive(stack.data_dir) == [], 60, "processes of the stack are left")
     code, told = doctor(stack)
     assert code == 1

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rheostat_client.selections import Candidate, Update
-
 from schemas.catalog import committed
 from schemas.convert import to_record
 from schemas.entities import Entity

@@ -31,7 +31,7 @@ def stop(*_):
 signal.signal(signal.SIGTERM, signal.SIG_IGN if kind == "deaf" else stop)
 say("start")
 if kind == "dies":
-    print("no luck today", flush=True)
+    print('{"event": "no luck today", "level": "error"}', flush=True)
     sys.exit(3)
 if kind == "slow":
     time.sleep(0.5)

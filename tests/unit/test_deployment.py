@@ -237,3 +237,17 @@ def test_prometheus_finds_the_processes() -> None:
     assert "--config.file=/etc/prometheus/compose.yml" in SERVICES["prometheus"]["command"]
     relabelled = {r["target_label"] for r in compose["scrape_configs"][0]["relabel_configs"]}
     assert relabelled == {"process"}
+
+
+def test_the_operations_page_names_what_exists() -> None:
+    text = (ROOT / "docs/operations.md").read_text()
+    named = set(re.findall(r"RHEOSTAT_[A-Z_]+", text))
+    assert named
+    assert named <= SETTINGS
+    assert {rule["alert"] for rule in RULES} == set(re.findall(r"\| (Rheostat\w+) \|", text))
+    called = re.findall(r"rheostat (topics|migrate|worker|up|doctor|registry|version|demo)", text)
+    assert set(called) - {"doctor", "demo"} <= COMMANDS
+    published = {p.split(":")[1] for s in SERVICES.values() for p in s.get("ports", [])}
+    assert published == set(re.findall(r"^\| (\d{4}) \|", text, re.MULTILINE))
+    passwords = set(re.findall(r"\$\{(\w+):-", (ROOT / "docker-compose.yml").read_text()))
+    assert all(f"`{name}`" in text for name in passwords)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from infra import orphans
+from tests.support.servers import wait_until
 
 
 @pytest.fixture
@@ -46,6 +48,15 @@ def test_a_sentinel_spares_the_children_of_the_next_supervisor(
     assert orphans.kill_recorded(tmp_path, supervisor=os.getpid() + 1) == []
     assert sleeper.poll() is None
     assert orphans.kill_recorded(tmp_path, supervisor=os.getpid()) == ["sleeper"]
+
+
+def test_one_that_ended_but_was_not_collected_does_not_live(
+    sleeper: "subprocess.Popen[bytes]",
+) -> None:
+    assert orphans.lives(sleeper.pid)
+    os.kill(sleeper.pid, signal.SIGKILL)
+    wait_until(lambda: not orphans.lives(sleeper.pid))
+    assert psutil.pid_exists(sleeper.pid)
 
 
 def test_the_dead_are_not_recorded(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from infra.errors import OperatorError, PortTaken
+from infra.orphans import lives
 from infra.process import ChildSpec
 from infra.supervisor import Child, Supervisor
 from tests.support.servers import wait_until
@@ -18,12 +19,7 @@ from tests.support.toys import running
 A, B, C = {"name": "a"}, {"name": "b", "needs": ["a"]}, {"name": "c", "needs": ["a", "b"]}
 
 
-def gone(pid: int) -> bool:
-    """Ended, collected by its parent or not."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_starts_by_need_and_stops_in_reverse(tmp_path: Path, number: int) -> None:
     with running(tmp_path, [{**A, "kind": "slow"}, B, C]) as toys:
         toys.wait_for("ready c")
@@ -73,7 +69,7 @@ def test_a_child_that_does_not_listen_is_killed_after_its_grace(tmp_path: Path) 
         log = toys.end()
         assert toys.process.returncode == 0
         assert toys.events()[-1] == "stop b"
-    assert gone(pid)
+    assert not lives(pid)
     assert "did not stop in time, killed" in {line["event"] for line in log}
 
 
@@ -82,7 +78,7 @@ def test_nobody_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
         toys.wait_for("ready b")
         pids = [toys.pid("a"), toys.pid("b")]
         toys.process.kill()
-        wait_until(lambda: all(map(gone, pids)), what="orphans")
+        wait_until(lambda: not any(map(lives, pids)), what="orphans")
 
 
 def test_the_next_start_clears_away_what_even_the_sentinel_missed(tmp_path: Path) -> None:
@@ -97,10 +93,10 @@ def test_the_next_start_clears_away_what_even_the_sentinel_missed(tmp_path: Path
         sentinel.kill()
         toys.process.kill()
         toys.process.wait(10)
-        assert not gone(pid)
+        assert lives(pid)
         with running(tmp_path, [A]) as again:
             wait_until(lambda: again.events().count("ready a") == 2)
-            assert gone(pid)
+            assert not lives(pid)
             (line, *_) = again.end()
     assert line["event"] == "killed what an earlier run left behind"
     assert line["processes"] == ["a"]
@@ -113,7 +109,7 @@ def test_a_second_supervisor_in_the_same_folder_is_refused(tmp_path: Path) -> No
             Supervisor(tmp_path, [], [], {}).run()
         assert f"pid {toys.process.pid}" in str(refused.value)
         assert "--data-dir" in str(refused.value)
-        assert not gone(toys.pid("a"))
+        assert lives(toys.pid("a"))
 
 
 def test_nothing_starts_when_preparing_fails(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rheostat_client import rules
 from rheostat_client.assign import Arm, Assignment, NotAssigned, assign
 from rheostat_client.errors import MalformedMessage
 from rheostat_client.wire import Schemas, decode
@@ -41,8 +42,16 @@ class AbTests:
     def idle(self) -> None:
         """Nothing is kept on disk."""
 
+    def ended(self) -> None:
+        """Nothing is kept on disk."""
+
     def assign(self, ab_test_id: str, unit_id: str) -> Assignment | NotAssigned:
-        """The unit's arm of a running test, with the model that the registry names for it."""
+        """The unit's arm of a running test, with the model that the registry names for it.
+
+        Raises InvalidValue.
+        """
+        rules.text("ab_test_id", ab_test_id)
+        rules.text("unit_id", unit_id)
         fact = self._facts.get(f"{self._org_id}/ab_test/{ab_test_id}")
         if fact is None:
             return NotAssigned(ab_test_id, "the registry has no such test")

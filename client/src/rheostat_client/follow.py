@@ -21,6 +21,8 @@ from rheostat_client.logs import Nagger, log
 POLL_S = 0.5
 BATCH = 100
 RETRY_S = 1.0
+ASK_S = 2.0
+"""Longest wait for an answer on topics and offsets; also how long `close` may take."""
 LOAD_PATIENCE_S = 15.0
 """After this a topic counts as read as far as it goes, as with a transaction that hangs open."""
 PARTITIONS_EVERY_S = 300.0
@@ -38,7 +40,11 @@ class Listener(Protocol):
         ...
 
     def idle(self) -> None:
-        """A moment without messages, or the end."""
+        """A moment without messages."""
+        ...
+
+    def ended(self) -> None:
+        """Nothing more comes."""
         ...
 
 
@@ -55,13 +61,13 @@ class Follower:
         self._listener = listener
         self._make: Callable[[], Any] = lambda: _consumer(config)
         self._consumer: Any = self._make()
+        self._nagger = Nagger()
         self._reset()
         forking.watch(self)
 
     def _reset(self) -> None:
         self.loaded = threading.Event()
         self._stop = threading.Event()
-        self._nagger = Nagger()
         self._thread: threading.Thread | None = None
         self.skipped = 0
         self.trouble: str | None = "not read yet"
@@ -84,9 +90,13 @@ class Follower:
         self._thread = thread
         thread.start()
 
+    def stop(self) -> None:
+        """Asks the thread to end."""
+        self._stop.set()
+
     def close(self, timeout_s: float = 10.0) -> None:
         """Ends the thread."""
-        self._stop.set()
+        self.stop()
         if self._thread is not None:
             self._thread.join(timeout_s)
 
@@ -100,7 +110,7 @@ class Follower:
             self.trouble = "the follower stopped, see the log"
             log.exception("following %s stopped; the last known state stays in use", self._topic)
         finally:
-            self._listener.idle()
+            self._listener.ended()
             self._consumer.close()
 
     def _follow(self, pending: dict[int, int]) -> None:
@@ -151,7 +161,7 @@ class Follower:
                 parts = [TopicPartition(self._topic, p, OFFSET_BEGINNING) for p in found]
                 with contextlib.suppress(KafkaException):
                     ends = {
-                        p.partition: self._consumer.get_watermark_offsets(p, timeout=5)[1]
+                        p.partition: self._consumer.get_watermark_offsets(p, timeout=ASK_S)[1]
                         for p in parts
                     }
                     self._consumer.assign(parts)
@@ -163,7 +173,7 @@ class Follower:
     def _partitions(self) -> list[int]:
         """The topic's partitions; empty when they cannot be told."""
         try:
-            found = self._consumer.list_topics(self._topic, timeout=5).topics[self._topic]
+            found = self._consumer.list_topics(self._topic, timeout=ASK_S).topics[self._topic]
         except KafkaException as error:
             self.trouble = error.args[0].str()
             self._nagger.warn("away", f"{self._topic} cannot be read: {self.trouble}")

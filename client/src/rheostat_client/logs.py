@@ -4,6 +4,8 @@ import logging
 import threading
 import time
 
+from rheostat_client import forking
+
 log = logging.getLogger("rheostat_client")
 
 
@@ -12,8 +14,13 @@ class Nagger:
 
     def __init__(self, every_s: float = 30.0) -> None:
         self._every_s = every_s
-        self._lock = threading.RLock()
         self._state: dict[str, tuple[float, int]] = {}
+        self.forked()
+        forking.watch(self)
+
+    def forked(self) -> None:
+        """Another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
 
     def warn(self, kind: str, message: str) -> None:
         now = time.monotonic()

@@ -54,9 +54,10 @@ def observed(client: C, reporter: Reporter, observation: Observation | None = No
     """A copy of `client` that reports its chat completions; `client` itself is left alone.
 
     The copy shares the connections. What `with_options`, `with_raw_response` and
-    `with_streaming_response` make of it is not observed. The model's version is that of the choice
-    or assignment in force, else what the answer calls itself. An event that cannot be built is
-    counted as dropped (`invalid`) and never stands in the way of the call. Raises InvalidValue.
+    `with_streaming_response` make of it is not observed, nor is `beta`. The model's version is
+    that of the choice or assignment in force, else what the answer calls itself. An event that
+    cannot be built is counted as dropped (`invalid`) and never stands in the way of the call.
+    Raises InvalidValue.
     """
     if not isinstance(client, (openai.OpenAI, openai.AsyncOpenAI)):
         raise InvalidValue("client", "must be an OpenAI or AsyncOpenAI", client)

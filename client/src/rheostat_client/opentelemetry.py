@@ -9,23 +9,25 @@ instrumentations still send those:
 
 | event | attribute, the first that is there |
 | --- | --- |
+| event_id | gen_ai.response.id, else trace and span id |
 | model_id | rheostat.model_id, gen_ai.request.model, gen_ai.response.model |
 | model_version | rheostat.model_version, gen_ai.response.model (of the last answer, if none) |
 | capability | rheostat.capability, the processor's `capability` |
-| unit_id | rheostat.unit_id, gen_ai.conversation.id, user.id, enduser.id, session.id, trace id |
+| unit_id | rheostat.unit_id, user.id, enduser.id, session.id, gen_ai.conversation.id, trace id |
 | occurred_at, latency_ms | the span's own times |
 | ttft_ms | gen_ai.response.time_to_first_chunk (seconds) |
 | input_tokens | gen_ai.usage.input_tokens, gen_ai.usage.prompt_tokens |
 | output_tokens | gen_ai.usage.output_tokens, gen_ai.usage.completion_tokens |
 | cached_input_tokens | gen_ai.usage.cache_read.input_tokens |
 | error_type | error.type, or "error" when the span's status is an error |
-| selection_id, propensity, ab_test_id, arm, quality, cost_usd | rheostat.* of that name |
+| ab_test_id, arm | rheostat.*, feature_flag.key and feature_flag.result.variant (see `flags`) |
+| selection_id, propensity, quality, cost_usd | rheostat.* of that name |
 
 `rheostat.*` attributes are set by hand. A `serving` block around the instrumented call sets those
 that it knows; what it says of a choice or an assignment counts for spans of that model only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -44,7 +46,7 @@ OPERATIONS = frozenset({"chat", "generate_content", "text_completion", "embeddin
 """Values of gen_ai.operation.name that are one call of a model. Agents and tools are not."""
 OWN = "rheostat."
 CHOSEN = "rheostat.chosen."
-_UNITS = ("gen_ai.conversation.id", "user.id", "enduser.id", "session.id")
+_UNITS = ("user.id", "enduser.id", "session.id", "gen_ai.conversation.id")
 _DECIDED = ("model_id", "model_version", "capability", "propensity", "selection_id")
 
 
@@ -52,9 +54,9 @@ class RheostatSpanProcessor(SpanProcessor):
     """Reports every finished span of a model call; spans of other kinds are passed over.
 
     `capability`: of spans that name none. `models`: the provider's names of models -> your
-    model_id, where they differ. Never raises into the traced program: a span that cannot be
-    counted is dropped as `invalid`, with a warning that names the field. The reporter stays yours
-    to close. Raises InvalidValue.
+    model_id, where they differ. `flags`: the feature flags that are A/B tests. Never raises into
+    the traced program: a span that cannot be counted is dropped as `invalid`, with a warning that
+    names the field. The reporter stays yours to close. Raises InvalidValue.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class RheostatSpanProcessor(SpanProcessor):
         *,
         capability: str | None = None,
         models: Mapping[str, str] | None = None,
+        flags: Collection[str] = (),
     ) -> None:
         if capability is not None:
             rules.text("capability", capability)
         self._reporter = reporter
         self._capability = capability
         self._models = dict(models or {})
+        self._flags = frozenset(flags)
         self._versions = Versions()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
@@ -107,8 +111,14 @@ class RheostatSpanProcessor(SpanProcessor):
         """What is said of the span beyond the conventions: by hand, else by a serving block."""
         requested = attributes.get("gen_ai.request.model")
         model_id = self._models.get(requested, requested) if requested else None
-        said = {"model_id": model_id, "model_version": self._version(requested, attributes)}
+        said: dict[str, Any] = {
+            "model_id": model_id,
+            "model_version": self._version(requested, attributes),
+        }
         said["capability"] = self._capability
+        if attributes.get("feature_flag.key") in self._flags:
+            said["ab_test_id"] = attributes.get("feature_flag.key")
+            said["arm"] = attributes.get("feature_flag.result.variant")
         if attributes.get(f"{CHOSEN}model_id") in (model_id, None):
             said |= _prefixed(attributes, CHOSEN)
         return said | _prefixed(attributes, OWN)
@@ -135,8 +145,9 @@ def _event(span: ReadableSpan, own: Mapping[str, Any], found: Mapping[str, Any])
     answered = found.get("gen_ai.response.model")
     first_s = found.get("gen_ai.response.time_to_first_chunk")
     trace = format_trace_id(span.context.trace_id)
+    own_id = f"{trace}-{format_span_id(span.context.span_id)}"
     return InferenceEvent(
-        event_id=f"{trace}-{format_span_id(span.context.span_id)}",
+        event_id=found.get("gen_ai.response.id") or own_id,
         occurred_at=datetime.fromtimestamp(span.start_time / 1e9, timezone.utc),
         model_id=_first(own.get("model_id"), answered, ""),
         model_version=own["model_version"],

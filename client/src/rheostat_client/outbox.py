@@ -5,6 +5,7 @@ the thread, in small slices so that it never holds the interpreter for long. Wha
 does not arrive, is counted by reason.
 """
 
+import contextlib
 import threading
 import time
 from collections import Counter, deque
@@ -24,7 +25,8 @@ DropReason = Literal["buffer_full", "invalid", "refused", "undelivered", "unsent
 
 buffer_full: Kafka took events more slowly than they came; invalid: measured values that can never
 be counted; refused: the broker said no; undelivered: the broker did not take it in time; unsent:
-still waiting when `close` ran out of time; closed: reported after `close`.
+still waiting when `close` ran out of time; closed: reported after `close`, or after the
+reporter stopped because of a bug of its own.
 """
 SLICE = 64
 """Events encoded between two pauses: about half a millisecond of work."""
@@ -54,7 +56,8 @@ class Outbox:
     """Events on their way. Thread-safe; a forked child starts with an empty one of its own.
 
     `topics`: record -> topic. At most `capacity` events wait at a time, in here and in librdkafka
-    together. Raises what `make_producer` raises.
+    together. Closed at the end of the process, whether or not its reporter is still there. Raises
+    what `make_producer` raises.
     """
 
     def __init__(
@@ -63,19 +66,22 @@ class Outbox:
         schemas: Schemas,
         topics: Mapping[str, str],
         capacity: int,
+        close_timeout_s: float = 5.0,
     ) -> None:
         self._make_producer = make_producer
         self._schemas = schemas
         self._topics = topics
         self._capacity = capacity
+        self._close_timeout_s = close_timeout_s
         self._producer: Any = make_producer()
+        self._nagger = Nagger()
         self._reset()
         forking.watch(self)
+        ending.at_exit(self)
 
     def _reset(self) -> None:
         # A signal handler may report while its own thread is inside the lock: hence re-entrant.
         self._lock = threading.RLock()
-        self._nagger = Nagger()
         self._wake = threading.Event()
         self._queue: deque[tuple[str, dict[str, Any]]] = deque()
         self._thread: threading.Thread | None = None
@@ -98,7 +104,7 @@ class Outbox:
         """Whether the event was taken. Never blocks, never raises."""
         with self._lock:
             if self._closed:
-                return self._refuse("closed", "reported after close")
+                return self._refuse("closed", "the reporter is closed")
             if len(self._queue) + self._in_flight >= self._capacity:
                 return self._refuse("buffer_full", "Kafka is too slow or away: the buffer is full")
             self._accepted += 1
@@ -127,16 +133,20 @@ class Outbox:
             time.sleep(0.005)
         return left
 
-    def close(self, timeout_s: float) -> int:
-        """Sends what waits, at most for `timeout_s`, and ends; returns how many were lost by it."""
+    def close(self, timeout_s: float | None = None) -> int:
+        """Sends what waits, at most for `timeout_s`, and ends; returns how many were lost by it.
+
+        None: for `close_timeout_s`, as at the end of the process.
+        """
+        left_s = self._close_timeout_s if timeout_s is None else timeout_s
         with self._lock:
             self._closed = True
-            self._deadline = time.monotonic() + timeout_s
+            self._deadline = time.monotonic() + left_s
             thread = self._thread
         if thread is None or not thread.is_alive():
             return 0
         self._wake.set()
-        thread.join(timeout_s + RETRY_S + 1.0)
+        thread.join(left_s + RETRY_S + 1.0)
         return self.counts().dropped.get("unsent", 0)
 
     def _refuse(self, reason: DropReason, why: str, events: int = 1) -> bool:
@@ -253,11 +263,13 @@ class Outbox:
 
     def _abandon(self) -> None:
         """Counts what could not be sent, so that nothing is silently missing."""
-        with self._lock:
-            left = len(self._queue)
-            self._queue.clear()
-            if left:
-                self._refuse("unsent", f"{left} events still waited at close", left)
         if self._in_flight and self._producer is not None:
-            self._producer.purge()
-            self._producer.poll(POLL_S)
+            with contextlib.suppress(Exception):  # it may be what failed us
+                self._producer.purge()
+                self._producer.poll(POLL_S)
+        with self._lock:
+            left = len(self._queue) + self._in_flight
+            self._queue.clear()
+            self._in_flight = 0
+            if left:
+                self._refuse("unsent", f"{left} events still waited at the end", left)

@@ -2,8 +2,8 @@
 
 Weighted rendezvous hashing: each option draws an exponential variable with its weight as the rate,
 made from the hashes of unit and option; the smallest wins. So an option wins with probability
-weight / sum of weights over units, and when weights or options change, only units move that the
-changed options gain or lose.
+weight / sum of weights over units, and when weights or options change, only units move that a
+changed option gains or loses.
 
 Hash of a unit u and an option o, both hashed to 64 bits by BLAKE2b before:
 

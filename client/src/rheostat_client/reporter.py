@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
-from rheostat_client import ending, rules
+from rheostat_client import rules
 from rheostat_client.assign import Assignment
 from rheostat_client.call import Call, Served
 from rheostat_client.choice import Choice
@@ -52,12 +52,10 @@ class Reporter:
     ) -> None:
         rules.number("buffer_events", buffer_events, rules.Range(1, 10_000_000, integer=True))
         self._config = config
-        self._flush_timeout_s = flush_timeout_s
         self._keep_ms = config.retention_ms
         topics = {record: config.topic(topic) for record, topic in TOPICS.items()}
         make = make_producer or (lambda: _producer(config, buffer_events))
-        self._outbox = Outbox(make, config.schemas(), topics, buffer_events)
-        ending.at_exit(self)
+        self._outbox = Outbox(make, config.schemas(), topics, buffer_events, flush_timeout_s)
 
     def inference(
         self,
@@ -134,7 +132,7 @@ class Reporter:
 
         Later reports are dropped and counted as `closed`.
         """
-        return self._outbox.close(self._flush_timeout_s if timeout_s is None else timeout_s)
+        return self._outbox.close(timeout_s)
 
     def _measured(self, record: dict[str, Any]) -> None:
         if record["latency_ms"] > _LATENCY.high:

@@ -56,18 +56,15 @@ class Snapshot:
         self._lines.pop(capability, None)
         self._dirty = True
 
-    def save_if_due(self, known: Iterable[Update], now_s: float, idle: bool = False) -> None:
-        """Writes when something changed and the last write is long enough ago.
+    def save_if_due(self, known: Iterable[Update], now_s: float) -> None:
+        """Writes when something changed and the last write is long enough ago."""
+        if now_s >= self._saved_s + EVERY_S:
+            self.save_if_changed(known, now_s)
 
-        `idle`: nothing is coming in, so the first change of all is written at once.
-        """
-        first = idle and self._saved_s == float("-inf")
-        if not self._dirty or (now_s < self._saved_s + EVERY_S and not first):
+    def save_if_changed(self, known: Iterable[Update], now_s: float) -> None:
+        """Writes when something changed."""
+        if not self._dirty:
             return
-        self.save(known, now_s)
-
-    def save(self, known: Iterable[Update], now_s: float) -> None:
-        """Writes now."""
         updates = list(known)
         try:
             write(self._path, updates[0].org_id if updates else "", map(self._line, updates))

@@ -41,6 +41,7 @@ class Table:
                 raise MalformedMessage(f"an update of {update.org_id}/{update.capability}")
         if self._replayed is None:
             self._set(capability, update)
+            self.idle()
         else:
             self._replayed[capability] = update
 
@@ -51,10 +52,15 @@ class Table:
                 continue  # the snapshot is ahead of a topic that was restored from a backup
             self._set(capability, update)
         self._replayed = None
-        self._save()
+        self.idle()
 
     def idle(self) -> None:
-        self._save()
+        if self._snapshot is not None:
+            self._snapshot.save_if_due(self._known(), time.monotonic())
+
+    def ended(self) -> None:
+        if self._snapshot is not None:
+            self._snapshot.save_if_changed(self._known(), time.monotonic())
 
     def _set(self, capability: str, update: Update | None) -> None:
         if update is None:
@@ -63,11 +69,6 @@ class Table:
             self.shelves[capability] = Shelf(update, confirmed=True)
         if self._snapshot is not None:
             self._snapshot.changed(capability)
-            self._snapshot.save_if_due(self._known(), time.monotonic())
-
-    def _save(self) -> None:
-        if self._snapshot is not None and self._replayed is None:
-            self._snapshot.save_if_due(self._known(), time.monotonic(), idle=True)
 
     def _known(self) -> Iterable[Update]:
         return (shelf.update for shelf in list(self.shelves.values()))

@@ -76,6 +76,8 @@ def test_the_bar_lies_right_of_zero_when_better_whatever_the_direction() -> None
     latency = next(line for line in lines if "+1,030" in line)
     assert quality.index("┃") < quality.index("●")
     assert latency.index("●") < latency.index("┃")
+    assert "━" not in latency[latency.index("┃") :]
+    assert "━" not in quality[: quality.index("┃")]
 
 
 def test_the_interval_is_seen_to_shrink() -> None:

@@ -162,6 +162,28 @@ def test_a_fallback_prefers_models_that_do_not_violate() -> None:
     assert "breaks a constraint" in update.reason
 
 
+def test_a_model_of_the_fallback_that_is_not_measured_yet_is_explored_and_never_leads() -> None:
+    policy = replace(POLICY, fallback=("new", "old"))
+    question = ask({"old": tally(0.5), "new": tally(1.0, n=99), "other": tally(1.0, n=5)}, policy)
+    update = chosen(question)
+    assert [(c.model_id, c.eligible) for c in update.candidates[:2]] == [
+        ("old", True),
+        ("new", True),
+    ]
+    assert [c.weight for c in update.candidates] == pytest.approx([0.9, 0.1, 0.0])
+    assert "not measured yet" in of(update, "new").reasons[0]
+    assert not of(update, "other").eligible
+    measured = ask({"old": tally(0.5), "new": tally(1.0, n=100)}, policy)
+    before = select(question, None, NOW)[1]
+    assert leader(select(measured, before, NOW + timedelta(minutes=2))[0]) == "new"
+
+
+def test_a_retired_newcomer_is_not_explored() -> None:
+    policy = replace(POLICY, fallback=("new",))
+    update = chosen(ask({"old": tally(0.5), "new": tally(1.0, n=9)}, policy, new="retired"))
+    assert [c.weight for c in update.candidates] == [1.0, 0.0]
+
+
 def test_nobody_is_eligible_without_data_and_fallback() -> None:
     update = chosen(ask({}, named=["a"]))
     assert [c.eligible for c in update.candidates] == [False]

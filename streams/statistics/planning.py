@@ -1,0 +1,65 @@
+"""How many values, how small a difference, how many days: for one look and for looking always.
+
+With two equal arms of n values each and a standard deviation s of single values, the difference
+has the standard error s sqrt(2 / n). A test that is looked at once finds d with `power` when
+d = (z_(1 - alpha/2) + z_power) s sqrt(2 / n); one that is looked at always when, at n = planned_n,
+its interval is that much further out: d = (factor + z_power) s sqrt(2 / n). The latter is what it
+takes at the planned end; it often stops before. The normal approximation of Fleiss, Levin, Paik,
+"Statistical Methods for Rates and Proportions", 3rd ed. 2003, chapter 4.
+"""
+
+import math
+from dataclasses import dataclass
+
+from scipy.special import ndtr, ndtri
+
+from streams.statistics.sequential import Tuning, factor
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`alpha`: of one comparison, corrected already if there are several. Two-sided."""
+
+    alpha: float = 0.05
+    power: float = 0.8
+    anytime: bool = True
+
+    @property
+    def reach(self) -> float:
+        """The difference that is found, in standard errors at the end."""
+        return self._critical + float(ndtri(self.power))
+
+    @property
+    def _critical(self) -> float:
+        if not self.anytime:
+            return -float(ndtri(self.alpha / 2))
+        # At n = planned_n the clock stands where the interval is tightest, whatever n is.
+        return factor(Tuning(self.alpha, 1).rho_squared, self.alpha)
+
+    def power_at(self, difference: float, deviation: float, n: int) -> float:
+        """The chance to find this difference by n values an arm, looking then (n = planned_n)."""
+        errors = abs(difference) / (deviation * math.sqrt(2 / n))
+        missed = float(ndtr(-errors - self._critical))
+        return float(ndtr(errors - self._critical)) + missed
+
+
+def sample_size(difference: float, deviation: float, plan: Plan) -> int:
+    """Values an arm, rounded up. `difference` and `deviation` are positive, in one unit."""
+    return math.ceil(2 * (plan.reach * deviation / difference) ** 2)
+
+
+def detectable(n: int, deviation: float, plan: Plan) -> float:
+    """The smallest difference that n values an arm find with the plan's power."""
+    return plan.reach * deviation * math.sqrt(2 / n)
+
+
+def deviation_of_rates(rate: float, other: float) -> float:
+    """The standard deviation of single 0/1 values, for arms with these rates."""
+    return math.sqrt((rate * (1 - rate) + other * (1 - other)) / 2)
+
+
+def days_left(needed: int, n: int, per_day: float) -> float | None:
+    """Days until an arm that has n values and gets `per_day` has `needed`; None without traffic."""
+    if n >= needed:
+        return 0.0
+    return (needed - n) / per_day if per_day > 0 else None
