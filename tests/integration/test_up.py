@@ -129,4 +129,4 @@ def test_kill_9_of_the_supervisor_leaves_nobody_and_a_new_start_goes_on(stack: S
     (stack.data_dir / "up.log").unlink()
     stack.start()
     stack.wait_ready(240)
-    assert stack.query("SELECT count() FROM rheostat.schema_migrations") == 5
+    assert stack.query("SELECT count() FROM rheostat.schema_migrations") == 6
