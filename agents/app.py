@@ -175,6 +175,8 @@ class Worker:
                     # Faust would log it and go on with the next message, without this one.
                     self._failure = error
                     raise
+                # A backlog comes without a pause: the shell's ticks have their turn between.
+                await asyncio.sleep(0)
 
         self.app.on_partitions_revoked.connect(taken_away)
         self.app.on_rebalance_complete.connect(assigned)

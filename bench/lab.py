@@ -23,8 +23,10 @@ from infra.settings import Settings
 from infra.topics import ensure
 from infra.workers import kafka_config
 from schemas.catalog import committed
+from schemas.entities import Entity
 from schemas.topics import Topic
 from schemas.wire import Codec
+from tests.support import registry
 from tests.support.servers import free_port, wait_http
 
 CODEC = Codec(committed())
@@ -170,6 +172,11 @@ class Lab:
         child = Child(process, log, port)
         self._children.append(child)
         return child
+
+
+def apply_registry(settings: Settings, entities: Sequence[Entity]) -> None:
+    """Writes the entities by an agent of its own, before any worker runs."""
+    registry.apply_registry(settings, entities, "bench")
 
 
 class Offsets:

@@ -35,7 +35,7 @@ class Buffer:
                 "storing both could count twice"
             )
         self.messages += messages
-        self.size_bytes += sum(len(m) for m in messages)
+        self.size_bytes += sum(map(len, messages))
 
     def due(self, limits: Limits, now_s: float) -> bool:
         """Whether the next batch should be stored now."""
@@ -61,5 +61,5 @@ class Buffer:
             cut = min(len(self.messages), limits.messages)
             intent = Intent.new(self.messages[0].offset(), self.messages[cut - 1].offset())
         batch, self.messages = self.messages[:cut], self.messages[cut:]
-        self.size_bytes = sum(len(m) for m in self.messages)
+        self.size_bytes -= sum(map(len, batch))
         return batch, intent

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import structlog
@@ -10,6 +11,7 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     KafkaError,
     KafkaException,
+    Message,
     TopicPartition,
 )
 
@@ -55,15 +57,10 @@ class Inbox:
     def read(self, now_s: float) -> None:
         """Takes in what arrives within a moment. Raises SinkBroken when reading cannot go on."""
         self._left.clear()
-        by_place: dict[Place, list[Any]] = {}
-        for m in self.consumer.consume(POLL_MESSAGES, POLL_S):
-            error = m.error()
-            if error is None:
-                by_place.setdefault((m.topic(), m.partition()), []).append(m)
-            elif error.fatal() or error.code() == KafkaError._FATAL:
-                raise SinkBroken(f"the consumer cannot go on: {error}")
-            else:
-                log.warning("consumer error", error=str(error))
+        messages = self.consumer.consume(POLL_MESSAGES, POLL_S)
+        if any(map(Message.error, messages)):
+            messages = [m for m in messages if not _is_error(m)]
+        by_place = _by_place(messages)
         # A partition that left and came back within the call: some of it was read twice.
         self.lost |= any(place in self.buffers for place in self._left & by_place.keys())
         for place, messages in by_place.items():
@@ -161,3 +158,26 @@ class Inbox:
             # Its lag is the next owner's to tell.
             with suppress(KeyError):
                 LAG.remove(LANE, at.topic, str(at.partition))
+
+
+def _is_error(message: Any) -> bool:
+    """Whether it is no message but an error. Raises SinkBroken for one that ends the consumer."""
+    error = message.error()
+    if error is None:
+        return False
+    if error.fatal() or error.code() == KafkaError._FATAL:
+        raise SinkBroken(f"the consumer cannot go on: {error}")
+    log.warning("consumer error", error=str(error))
+    return True
+
+
+def _by_place(messages: list[Any]) -> dict[Place, list[Any]]:
+    """Messages come in runs of one partition: they are cut, not sorted one by one."""
+    places: Any = zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
+    found: dict[Place, list[Any]] = {}
+    begin = 0
+    for place, run in groupby(places):
+        end = begin + sum(1 for _ in run)
+        found.setdefault(place, []).extend(messages[begin:end])
+        begin = end
+    return found

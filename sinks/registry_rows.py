@@ -7,7 +7,7 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
-from sinks.rows import UTC_MS, Messages, arrow, decoded
+from sinks.rows import UTC_MS, Messages, decoded, table_of
 
 UNSTORED = ("secret_sha256",)
 """Fields of entities that stay in Kafka: many may read ClickHouse who need not know them."""
@@ -73,7 +73,7 @@ def _json(entity: tuple[str, Mapping[str, Any]]) -> str:
 
 
 def _table(rows: list[dict[str, Any]], schema: Mapping[str, Any]) -> pa.Table:
-    return arrow(pl.DataFrame(rows, schema=schema)) if rows else pa.table({})
+    return table_of(pl.DataFrame(rows, schema=schema)) if rows else pa.table({})
 
 
 _KNOWN = ("version", "author", "accepted_at", "command_id", "deleted")

@@ -16,6 +16,7 @@ from streams.avro import step
 from streams.columns import Records
 from streams.decode import decode
 from streams.partials import from_record, merge
+from streams.runs import arrow, flat, offsets_of
 from streams.types import RawBatch
 from streams.validate import validate
 
@@ -51,7 +52,7 @@ def event_rows(record: str, times: Sequence[str]) -> Rows:
             at = np.flatnonzero(valid)
             if len(at):
                 frames.append(_frame(part, at, messages, times))
-        return arrow(pl.concat(frames)) if frames else pa.table({})
+        return table_of(pl.concat(frames)) if frames else pa.table({})
 
     return rows
 
@@ -84,14 +85,11 @@ def partial_rows(messages: Messages) -> pa.Table:
     frame = merge(list(_partials(messages)))
     if not frame.height:
         return pa.table({})
-    table = arrow(frame.drop("bins", "counts").with_columns(pl.col("n").cast(pl.UInt64)))
-    lengths = frame["bins"].list.len().to_numpy()
-    offsets = np.zeros(len(lengths) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
+    table = table_of(frame.drop("bins", "counts").with_columns(pl.col("n").cast(pl.UInt64)))
+    lengths, bins = flat(frame["bins"])
+    _, counts = flat(frame["counts"])
     sketch = pa.MapArray.from_arrays(
-        pa.array(offsets),
-        frame["bins"].explode(empty_as_null=False).to_arrow(),
-        frame["counts"].explode(empty_as_null=False).cast(pl.UInt64).to_arrow(),
+        arrow(offsets_of(lengths)), arrow(bins.astype(np.int32)), arrow(counts.astype(np.uint64))
     )
     return table.append_column("sketch", sketch)
 
@@ -165,7 +163,7 @@ def control_rows(record: str, nested: Mapping[str, Mapping[str, Any]]) -> Rows:
             src_partition=pl.lit(messages.partition, dtype=pl.UInt32),
             src_offset=pl.Series(offsets, dtype=pl.UInt64),
         )
-        return arrow(frame)
+        return table_of(frame)
 
     return rows
 
@@ -197,7 +195,7 @@ def _dtype(avro_type: Any) -> Any:
     }[avro_type]
 
 
-def arrow(frame: pl.DataFrame) -> pa.Table:
+def table_of(frame: pl.DataFrame) -> pa.Table:
     # ClickHouse does not read Arrow's string views.
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from streams import sketch
 from streams.columns import Floats, Integers, Mask, Numbers, Records
-from streams.groups import RADIX_MAX, Groups, Source, group, stable_order
+from streams.groups import Groups, Source, group
 from streams.partials import PANE_MS, SKETCHED, TIDY
 from streams.price import NANO_PER_USD, ModelKey, PriceTable, to_nanos
+from streams.runs import lists, offsets_of, pair_order
 
 
 def wide(records: Records, valid: Mask, source: Source, prices: PriceTable) -> pl.DataFrame:
@@ -161,38 +161,19 @@ def _state(
 
 def _sketch(runs: _Runs, values: Floats) -> tuple[pl.Series, pl.Series]:
     """Sorted bins and their counts, one list a group."""
-    size = len(runs.n)
     keys = sketch.keys(values)
     lowest = int(keys.min(initial=0))
-    bits = (int(keys.max(initial=0)) - lowest).bit_length()
-    joint = _sorted_pairs(runs.code, size, (keys - lowest).astype(np.int64), bits)
+    size = len(runs.n)
+    _, joint, bits = pair_order(runs.code, size, (keys - lowest).astype(np.int64))
     first = np.flatnonzero(np.diff(joint, prepend=-1))
     owner = joint[first] >> bits
-    bins = joint[first] - (owner << bits)
-    offsets = np.zeros(size + 1, np.int32)
-    np.cumsum(np.bincount(owner, minlength=size), out=offsets[1:])
+    bins = joint[first] - (owner << bits) + lowest
+    offsets = offsets_of(np.bincount(owner, minlength=size))
     counts = np.diff(first, append=len(joint))
-    return _lists(offsets, bins + lowest), _lists(offsets, counts)
+    return lists(offsets, _narrow(bins)), lists(offsets, _narrow(counts))
 
 
-def _sorted_pairs(code: Integers, size: int, bins: Integers, bits: int) -> Integers:
-    """Group and bin of every value in one integer, sorted. Bins have this many bits."""
-    joint = (code << bits) + bins
-    if size <= RADIX_MAX and 1 << bits <= RADIX_MAX:
-        by_bin = stable_order(bins, 1 << bits)
-        return joint[by_bin[stable_order(code[by_bin], size)]]
-    joint.sort()
-    return joint
-
-
-def _lists(offsets: np.ndarray[tuple[int], np.dtype[np.int32]], values: Integers) -> pl.Series:
-    """One list a group, of the narrowest of the integer types in use that holds all values."""
+def _narrow(values: Integers) -> Any:
+    """The values in the narrowest type in use that holds all of them."""
     fits = len(values) == 0 or (values.min() >= 0 and values.max() < 1 << 16)
-    narrow = values.astype(np.uint16 if fits else np.int32)
-    return pl.Series(pa.ListArray.from_arrays(_arrow(offsets), _arrow(narrow)))
-
-
-def _arrow(values: np.ndarray[Any, Any]) -> pa.Array:
-    """The same memory as Arrow. `pa.array` would import pandas first: 1.2 s and 40 MB."""
-    kind = pa.from_numpy_dtype(values.dtype)
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+    return values.astype(np.uint16 if fits else np.int32)

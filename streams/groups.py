@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from streams.columns import Integers, Mask, Records
 from streams.partials import DIMENSIONS, PANE, PANE_MS
+from streams.runs import stable_order
 
 Source = Literal["production", "evaluation"]
 _TEXT_DIMENSIONS = tuple(d for d in DIMENSIONS if d != "source")
-RADIX_MAX = 1 << 16
-"""numpy sorts 16-bit integers by radix, wider ones by comparing: four times slower here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +57,6 @@ def group(records: Records, valid: Mask, source: Source, metric: str | None = No
         pl.Series("pane", panes[at_pane] * PANE_MS).cast(PANE), source=pl.lit(source)
     )
     return Groups(order[by], start, np.diff(start, append=len(joint)), keys)
-
-
-def stable_order(values: Integers, limit: int) -> Integers:
-    """What sorts values from 0 to below `limit`; equal ones keep their order."""
-    narrow: Any = values.astype(np.uint16) if limit <= RADIX_MAX else values
-    return np.argsort(narrow, kind="stable")
 
 
 def _by_bytes(records: Records, rows: Integers, names: Sequence[str]) -> tuple[Integers, Integers]:

@@ -9,8 +9,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
+from streams.runs import Integers, flat, lists, offsets_of, pair_order
 from streams.types import OffsetSpan, Partials
 
 DIMENSIONS = (
@@ -64,28 +66,40 @@ def zero() -> pl.DataFrame:
 def merge(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """One tidy frame with one row a key, sorted by key: the sum of all."""
     rows = pl.concat([zero(), *frames])
-    moments = rows.group_by(KEY).agg(
-        pl.col("n", "total", "total_sq", "total_nanos").sum(),
-        pl.col("minimum").min(),
-        pl.col("maximum").max(),
-    )
-    sketches = (
-        rows.select(*KEY, "bins", "counts")
-        .filter(pl.col("bins").list.len() > 0)
-        .explode("bins", "counts")
-        .group_by(*KEY, "bins")
-        .agg(pl.col("counts").sum())
-        .sort("bins")
-        .group_by(KEY, maintain_order=True)
-        .agg("bins", "counts")
-    )
-    empty = pl.lit([], dtype=pl.List(pl.Int32)), pl.lit([], dtype=pl.List(pl.Int64))
-    return (
-        moments.join(sketches, on=KEY, how="left")
-        .with_columns(pl.col("bins").fill_null(empty[0]), pl.col("counts").fill_null(empty[1]))
-        .select(TIDY.names())
+    moments = (
+        rows.drop("bins", "counts")
+        .with_row_index("row")
+        .group_by(KEY)
+        .agg(
+            pl.col("n", "total", "total_sq", "total_nanos").sum(),
+            pl.col("minimum").min(),
+            pl.col("maximum").max(),
+            pl.col("row"),
+        )
         .sort(KEY)
     )
+    sizes = moments["row"].list.len().to_numpy()
+    group = np.empty(rows.height, np.int64)
+    group[moments["row"].explode().to_numpy()] = np.repeat(np.arange(moments.height), sizes)
+    bins, counts = _merged_sketches(rows, group, moments.height)
+    return moments.with_columns(bins=bins, counts=counts).select(
+        pl.col(name).cast(kind) for name, kind in TIDY.items()
+    )
+
+
+def _merged_sketches(
+    rows: pl.DataFrame, group: Integers, groups: int
+) -> tuple[pl.Series, pl.Series]:
+    """(bins, counts) of every group, from the sketches of the rows that belong to it."""
+    lengths, bins = flat(rows["bins"])
+    _, counts = flat(rows["counts"])
+    lowest = int(bins.min(initial=0))
+    order, joint, bits = pair_order(np.repeat(group, lengths), groups, bins - lowest)
+    first = np.flatnonzero(np.diff(joint, prepend=-1))
+    owner = joint[first] >> bits
+    offsets = offsets_of(np.bincount(owner, minlength=groups))
+    sums = np.add.reduceat(counts[order], first) if len(first) else counts
+    return lists(offsets, joint[first] - (owner << bits) + lowest), lists(offsets, sums)
 
 
 def wide_to_tidy(wide: pl.DataFrame) -> pl.DataFrame:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from bench.context import Context
 from bench.figures import Figure, median, ratio
-from bench.lab import CODEC, Child, Offsets, forget_group, read_messages
+from bench.lab import CODEC, Child, Offsets, apply_registry, forget_group, read_messages
 from bench.traffic import Sender, Traffic, columns, messages, registry
 from bench.truth import Truth, faults
 from infra.settings import Settings
 from infra.workers import kafka_config
 from schemas.topics import Topic
 from streams.partials import from_record
-from tests.support.registry import apply_registry
 
 POLL_S = 0.05
 TIMEOUT_S = 900.0

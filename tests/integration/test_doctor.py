@@ -155,7 +155,7 @@ def test_clickhouse_from_bare_to_well(clickhouse: ClickHouseServer) -> None:
         client.command("DROP DATABASE IF EXISTS rheostat")
         (found,) = unwell(tables.tables, settings)
         assert found.level is Level.PROBLEM
-        assert "6 migrations are not applied: 0001" in found.what
+        assert "migrations are not applied: 0001_create_event_tables, 0002" in found.what
         migrate(settings)
         assert unwell(tables.tables, settings) == []
         assert unwell(tables.server, settings) == []

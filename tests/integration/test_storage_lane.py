@@ -244,7 +244,7 @@ def test_a_fault_of_ours_stops_the_worker(
 ) -> None:
     """A table that does not fit is no outage: repeating cannot help, so nothing is retried."""
     ClickHouse(clickhouse.url).command(
-        f"ALTER TABLE {database}.inference_events DROP COLUMN unit_id"
+        f"ALTER TABLE {database}.inference_events DROP COLUMN propensity"
     )
     names = kafka_config(settings)
     kafka.produce(names.topic(Topic.INFERENCE_EVENTS), events(5))
@@ -253,7 +253,7 @@ def test_a_fault_of_ours_stops_the_worker(
         wait_until(lambda: bool(died))
 
     assert isinstance(died[0], SinkBroken)
-    assert "unit_id" in str(died[0])
+    assert "propensity" in str(died[0])
 
 
 def test_metadata_of_another_program_is_not_guessed_at(
