@@ -19,6 +19,7 @@ from agents.book import Book, Entry, Message, Publication
 from agents.errors import AgentsStopped, BadConfiguration
 from agents.monitor import Monitor
 from agents.policy.verdicts import Verdicts
+from agents.registry.agent import RegistryAgent, RegistryAgentConfig
 from agents.security import credentials
 from agents.selector import Selector
 from agents.shell import LANE, Shell
@@ -63,7 +64,9 @@ def run(config: AgentsConfig, stop: threading.Event) -> None:
     with RegistryView(config.kafka, Codec(config.catalog)) as registry:
         config.health.waiting(LANE, "reading the registry")
         registry.wait_loaded(REGISTRY_TIMEOUT_S)
-        asyncio.run(_run(config, registry, stop))
+        own = RegistryAgentConfig(config.kafka, config.catalog, config.instance, config.health)
+        with RegistryAgent(own, registry, stop):
+            asyncio.run(_run(config, registry, stop))
 
 
 async def _run(config: AgentsConfig, registry: RegistryView, stop: threading.Event) -> None:

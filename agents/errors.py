@@ -4,11 +4,15 @@ AgentError
 ├── AgentsStopped        something that a restart of the process has to cure
 ├── BadConfiguration     a setting that cannot work; nothing was started
 ├── RegistryFileInvalid  a registry file with mistakes: all of them, each with its line and field
-└── RegistryConflict     another writer changed the registry at the same time; apply again
+├── CommandRefused       the registry agent refused a change: every reason, with its field
+│   └── RegistryConflict another writer was faster: look at the current version, then decide again
+└── Unavailable          no answer in time: nothing is known; the same command may be sent again
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from schemas.commands import Problem as CommandProblem
 
 
 class AgentError(Exception):
@@ -45,5 +49,35 @@ class RegistryFileInvalid(AgentError):
         super().__init__(f"{name} has {count}; nothing was applied:\n{lines}")
 
 
-class RegistryConflict(AgentError):
-    """Another writer was faster. Nothing of this attempt took effect."""
+class CommandRefused(AgentError):
+    """Nothing of the command took effect. `problems` name the change and the field."""
+
+    def __init__(self, problems: Sequence[CommandProblem]) -> None:
+        self.problems = tuple(problems)
+        lines = [f"{_where(p)}{p.text}" for p in self.problems]
+        listed = lines[0] if len(lines) == 1 else "\n  " + "\n  ".join(lines)
+        super().__init__(f"the registry was not changed: {listed}")
+
+
+class RegistryConflict(CommandRefused):
+    """Another writer was faster. `current_version`: of the first entity that conflicts; 0 when
+    there never was one."""
+
+    @property
+    def current_version(self) -> int:
+        """The version there is now."""
+        return next(p.current_version for p in self.problems if p.current_version is not None)
+
+
+class Unavailable(AgentError):
+    """Kafka or the registry agent did not answer. Whether the command took effect is not known, but
+    it will not later than its `expires_at`: sent again under the same id it takes effect once."""
+
+    def __init__(self, text: str, command_id: str, retry_after_s: float = 5.0) -> None:
+        self.command_id = command_id
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{text} (command {command_id})")
+
+
+def _where(problem: CommandProblem) -> str:
+    return " ".join(part for part in (problem.key, problem.field) if part) + ": "

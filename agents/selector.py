@@ -1,6 +1,6 @@
 """The selector: a rolling window and a remembered decision for every capability with a policy."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -8,10 +8,18 @@ from typing import Any
 from agents.book import Entry, Message, Publication
 from agents.entries import block_entries, entry, read
 from agents.policy.alerts import fallback_alert
+from agents.policy.capabilities import Match, Requirement, Vocabulary, lineage, match
 from agents.policy.contributions import ModelKey, Place
-from agents.policy.selection import HEARTBEAT_S, Decision, Question, due, select
+from agents.policy.selection import (
+    HEARTBEAT_S,
+    Decision,
+    Question,
+    due,
+    next_retirement,
+    select,
+)
 from agents.policy.window import Window
-from schemas.entities import Model, SelectionPolicy
+from schemas.entities import Model, ModelCapability, SelectionPolicy
 from schemas.topics import Topic
 from streams.registry_view import RegistrySnapshot
 
@@ -27,6 +35,8 @@ class _Desk:
     touched: bool = True
     restored: bool = False
     saved_watermark_ms: int = 0
+    turns_at: datetime | None = None
+    """When the next of its models retires by its date."""
 
 
 @dataclass(slots=True)
@@ -44,16 +54,39 @@ class _Rules:
         self.snapshot = snapshot
         self.policies.clear()
         self.models.clear()
+        declared: dict[Place, list[Model]] = {}
+        for model in snapshot.entities(Model):
+            for capability in model.capabilities:
+                declared.setdefault(Place(model.org_id, capability), []).append(model)
+        words = vocabularies(snapshot)
         for fact in snapshot.policies.values():
             if isinstance(fact.entity, SelectionPolicy):
                 place = Place(fact.entity.org_id, fact.entity.capability)
                 self.policies[place] = (fact.version, fact.entity)
-        for fact in snapshot.models.values():
-            if isinstance(fact.entity, Model):
-                for capability in fact.entity.capabilities:
-                    place = Place(fact.entity.org_id, capability)
-                    self.models.setdefault(place, []).append(fact.entity)
+                self.models[place] = _able(place, declared, words.get(place.org_id, {}))
         return True
+
+
+def vocabularies(snapshot: RegistrySnapshot) -> dict[str, dict[str, ModelCapability]]:
+    """The vocabulary of each organisation."""
+    found: dict[str, dict[str, ModelCapability]] = {}
+    for word in snapshot.entities(ModelCapability):
+        found.setdefault(word.org_id, {})[word.capability] = word
+    return found
+
+
+def _able(
+    place: Place, declared: Mapping[Place, list[Model]], vocabulary: Vocabulary
+) -> list[Model]:
+    """Models that declare the capability or something above it, and support what it requires."""
+    wanted = Requirement(place.capability)
+    found = {
+        model.key: model
+        for word in lineage(place.capability, vocabulary)
+        for model in declared.get(Place(place.org_id, word), ())
+        if isinstance(match(model, wanted, vocabulary), Match)
+    }
+    return list(found.values())
 
 
 class Selector:
@@ -126,11 +159,13 @@ class Selector:
         self, partition: int, place: Place, desk: _Desk, now: datetime
     ) -> Iterator[Publication]:
         ruled = self._rules.policies.get(place)
-        if ruled is None or not (desk.touched or desk.restored or _beats(desk, now)):
+        turned = desk.turns_at is not None and now >= desk.turns_at
+        if ruled is None or not (desk.touched or desk.restored or turned or _beats(desk, now)):
             return
         version, policy = ruled
         desk.window.expire(_length_ms(policy))
         models = self._rules.models.get(place, [])
+        desk.turns_at = next_retirement(models, now)
         question = Question(policy, version, models, desk.window.sums)
         before = desk.decision
         update, decision = select(question, before, now)

@@ -17,7 +17,6 @@ import psutil
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.registry_apply import apply
 from infra.kafka_admin import new_client
 from infra.local_kafka import wait_ready
 from infra.settings import Settings
@@ -27,6 +26,7 @@ from schemas.catalog import committed
 from schemas.entities import Entity
 from schemas.topics import Topic
 from schemas.wire import Codec
+from tests.support import registry
 from tests.support.servers import free_port, wait_http
 
 CODEC = Codec(committed())
@@ -175,8 +175,8 @@ class Lab:
 
 
 def apply_registry(settings: Settings, entities: Sequence[Entity]) -> None:
-    """Writes the entities as `rheostat registry apply` does."""
-    apply(entities, kafka_config(settings), CODEC, "bench")
+    """Writes the entities by an agent of its own, before any worker runs."""
+    registry.apply_registry(settings, entities, "bench")
 
 
 class Offsets:

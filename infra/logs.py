@@ -5,6 +5,8 @@ import sys
 
 import structlog
 
+from infra.redact import redact
+
 
 def configure(level: str = "INFO") -> None:
     """Sets up structlog and the standard library's logging for this process."""
@@ -20,6 +22,7 @@ def configure(level: str = "INFO") -> None:
     )
     if not readable:
         shared.append(structlog.processors.format_exc_info)
+    shared.append(redact)  # last: tracebacks are text by now
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

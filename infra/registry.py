@@ -1,10 +1,13 @@
-"""`rheostat registry apply`: from a file on disk to facts on the registry topic."""
+"""`rheostat registry apply` and `export`: between a file and the facts of the registry."""
 
+import getpass
 from collections.abc import Callable
 from pathlib import Path
 
-from agents.registry_apply import Applied, apply
-from agents.registry_file import parse
+from agents.registry.apply import Applied, apply_with
+from agents.registry.client import RegistryClient, Sender
+from agents.registry.export import export, to_json, to_yaml
+from agents.registry.file import parse
 from infra.errors import OperatorError
 from infra.kafka_admin import connect
 from infra.settings import Settings
@@ -29,13 +32,24 @@ def apply_file(
         raise OperatorError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8.") from error
     codec, kafka = Codec(catalog(settings)), kafka_config(settings)
     _require_topic(settings, kafka.topic(Topic.REGISTRY))
-    with RegistryView(kafka, codec) as view:
+    with RegistryView(kafka, codec) as view, RegistryClient(kafka, codec, view) as client:
         known = view.wait_loaded(TIMEOUT_S).models.values()
-    models = {(m.org_id, m.model_id) for f in known if isinstance(m := f.entity, Model)}
-    file = parse(text, str(path), models)
-    for warning in file.warnings:
-        warn(str(warning))
-    return apply(file.entities, kafka, codec, author)
+        models = {(m.org_id, m.model_id) for f in known if isinstance(m := f.entity, Model)}
+        file = parse(text, str(path), models)
+        for warning in file.warnings:
+            warn(str(warning))
+        sender = Sender(author or getpass.getuser())
+        return apply_with(client, view, file.entities, codec, sender)
+
+
+def export_text(settings: Settings, org_id: str | None, as_json: bool) -> str:
+    """The registry as a file. Raises OperatorError when it has nothing of `org_id`; StreamError."""
+    _require_topic(settings, kafka_config(settings).topic(Topic.REGISTRY))
+    with RegistryView(kafka_config(settings), Codec(catalog(settings))) as view:
+        document = export(view.wait_loaded(TIMEOUT_S), org_id)
+    if org_id is not None and not document:
+        raise OperatorError(f"the registry holds nothing of an organisation named {org_id}.")
+    return to_json(document) if as_json else to_yaml(document)
 
 
 def _require_topic(settings: Settings, name: str) -> None:
@@ -44,5 +58,5 @@ def _require_topic(settings: Settings, name: str) -> None:
     if name not in metadata.topics:
         raise OperatorError(
             f"The topic {name} does not exist on the Kafka at {settings.bootstrap}, so there is no "
-            "registry to apply to. Run rheostat topics, or correct RHEOSTAT_TOPIC_PREFIX."
+            "registry. Run rheostat topics, or correct RHEOSTAT_TOPIC_PREFIX."
         )

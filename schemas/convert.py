@@ -7,11 +7,13 @@ from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.entities import AbTest, Model, SelectionPolicy
+from schemas.commands import RegistryCommand
+from schemas.entities import ENTITIES, Entity
 from schemas.errors import MalformedMessage
 from schemas.records import ControlRecord, RegistryFact
 
 T = TypeVar("T", bound=ControlRecord)
+_BY_NAME = {cls.__name__: cls for cls in ENTITIES.values()}
 
 
 @cache
@@ -23,8 +25,10 @@ def to_record(value: ControlRecord) -> dict[str, Any]:
     """The mapping that the codec encodes. A union's branch is named, as Avro needs it."""
     record = dataclasses.asdict(value)
     if isinstance(value, RegistryFact):
-        name = type(value.entity).__name__
-        record["entity"] = (f"rheostat.{name}", record["entity"])
+        record["entity"] = _branch(value.entity)
+    elif isinstance(value, RegistryCommand):
+        for change, plain in zip(value.changes, record["changes"], strict=True):
+            plain["entity"] = None if change.entity is None else _branch(change.entity)
     return record
 
 
@@ -33,15 +37,27 @@ def from_record(cls: type[T], record: Mapping[str, Any]) -> T:
     try:
         if cls is RegistryFact:
             record = {**record, "entity": _entity(record["entity"])}
+        elif cls is RegistryCommand:
+            changes = [{**c, "entity": _entity_or_none(c["entity"])} for c in record["changes"]]
+            record = {**record, "changes": changes}
         value: T = _adapter(cast(Hashable, cls)).validate_python(record)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise MalformedMessage(f"{cls.__name__}.{where}: {first['msg']}") from error
+        raise MalformedMessage(f"{error.title}.{where}: {first['msg']}") from error
     return value
 
 
-def _entity(record: Mapping[str, Any]) -> Any:
-    """Which entity a decoded union holds: told by the one field only it has."""
-    cls = Model if "model_id" in record else AbTest if "ab_test_id" in record else SelectionPolicy
-    return _adapter(cls).validate_python(record)
+def _branch(entity: Entity) -> tuple[str, dict[str, Any]]:
+    return f"rheostat.{type(entity).__name__}", dataclasses.asdict(entity)
+
+
+def _entity(branch: tuple[str, Mapping[str, Any]]) -> Entity:
+    name, record = branch
+    cls = _BY_NAME[name.rpartition(".")[2]]
+    entity: Entity = _adapter(cast(Hashable, cls)).validate_python(record)
+    return entity
+
+
+def _entity_or_none(branch: tuple[str, Mapping[str, Any]] | None) -> Entity | None:
+    return None if branch is None else _entity(branch)

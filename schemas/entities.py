@@ -1,72 +1,72 @@
-"""What the registry holds: models with prices, A/B tests, selection policies.
+"""What the registry holds: models, A/B tests, selection policies, and who may use them.
 
 The constraints beside the types are checked where values enter (`schemas.convert.from_record`, the
-registry file), not when code builds a value.
+registry file), not when code builds a value. Every entity has a `kind` and a `key`
+(`org_id/kind/...`), which is its key on the registry topic.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field
 
-from schemas.reasons import MAX_TEXT_BYTES
+from schemas.access import ApiKey, KeyUse, Organisation, User
+from schemas.models import (
+    Alias,
+    CapabilityLevel,
+    Endpoint,
+    Model,
+    ModelCapability,
+    ModelStatus,
+    Price,
+    RateLimits,
+)
+from schemas.types import Capability, MetricName, Name, NonNegative, Positive, Share
 
-Name = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_TEXT_BYTES, pattern=r"^[^\x00-\x1f/]+$"),
+__all__ = [
+    "ENTITIES",
+    "AbTest",
+    "AbTestStatus",
+    "Alias",
+    "ApiKey",
+    "Arm",
+    "CapabilityLevel",
+    "Direction",
+    "Endpoint",
+    "Entity",
+    "KeyUse",
+    "MetricGoal",
+    "Model",
+    "ModelCapability",
+    "ModelStatus",
+    "Organisation",
+    "PolicyConstraints",
+    "PolicyScales",
+    "PolicyWeights",
+    "Price",
+    "RateLimits",
+    "Role",
+    "SelectionPolicy",
+    "User",
 ]
-"""An identifier: not empty, no control characters and no slash (slashes join keys)."""
-Capability = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_TEXT_BYTES, pattern=r"^[^\x00-\x1f]+$")
-]
-MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-UsdPerMtok = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-"""Bounded so that the cost of the most tokens a call may have fits 64-bit nano-dollars."""
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
-ModelStatus = Literal["draft", "active", "deprecated", "retired"]
 AbTestStatus = Literal["draft", "running", "paused", "stopped"]
 Role = Literal["primary", "guardrail", "secondary"]
 Direction = Literal["higher", "lower"]
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """USD per million tokens, valid from `valid_from` until the next price's."""
-
-    valid_from: Annotated[datetime, AwareDatetime]
-    input_usd_per_mtok: UsdPerMtok
-    output_usd_per_mtok: UsdPerMtok
-    cached_input_usd_per_mtok: UsdPerMtok | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One version of a model as an organisation registered it."""
-
-    org_id: Name
-    model_id: Name
-    model_version: Name
-    provider: Name
-    capabilities: tuple[Capability, ...]
-    status: ModelStatus = "active"
-    prices: tuple[Price, ...] = ()
-
-    @property
-    def key(self) -> str:
-        return f"{self.org_id}/model/{self.model_id}/{self.model_version}"
-
-
-@dataclass(frozen=True, slots=True)
 class Arm:
-    """One arm of an A/B test; `weight` is its share of traffic relative to the others'."""
+    """One arm of an A/B test; `weight` is its share of traffic relative to the others'.
+
+    `model_version` None: whichever version serves.
+    """
 
     arm: Name
     model_id: Name
     weight: Positive = 1.0
+    model_version: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ class MetricGoal:
 class AbTest:
     """Two or more arms that share the live traffic of one capability."""
 
+    kind: ClassVar[str] = "ab_test"
+
     org_id: Name
     ab_test_id: Name
     capability: Capability
@@ -96,7 +98,7 @@ class AbTest:
 
     @property
     def key(self) -> str:
-        return f"{self.org_id}/ab_test/{self.ab_test_id}"
+        return f"{self.org_id}/{self.kind}/{self.ab_test_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class PolicyConstraints:
 class SelectionPolicy:
     """How the models of one capability are chosen."""
 
+    kind: ClassVar[str] = "policy"
+
     org_id: Name
     capability: Capability
     weights: PolicyWeights = PolicyWeights()
@@ -143,7 +147,32 @@ class SelectionPolicy:
 
     @property
     def key(self) -> str:
-        return f"{self.org_id}/policy/{self.capability}"
+        return f"{self.org_id}/{self.kind}/{self.capability}"
 
 
-Entity = Model | AbTest | SelectionPolicy
+Entity = (
+    Model
+    | AbTest
+    | SelectionPolicy
+    | Alias
+    | ModelCapability
+    | Organisation
+    | User
+    | ApiKey
+    | KeyUse
+)
+ENTITIES: Mapping[str, type[Entity]] = {
+    cls.kind: cls
+    for cls in (
+        Organisation,
+        User,
+        ApiKey,
+        KeyUse,
+        ModelCapability,
+        Model,
+        Alias,
+        AbTest,
+        SelectionPolicy,
+    )
+}
+"""By kind; what others refer to comes first."""

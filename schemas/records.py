@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from schemas.commands import RegistryCommand
 from schemas.entities import Direction, Entity, Role
 
 AbStatus = Literal["collecting", "decided", "invalid", "stopped"]
@@ -123,14 +124,28 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class AppliedCommand:
+    """A command that changed an entity, and the version it made."""
+
+    command_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryFact:
-    """An accepted entity. `version` grows by 1 with each accepted change of its key."""
+    """An accepted entity. `version` grows by 1 with each accepted change of its key.
+
+    `deleted`: the entity is gone, and `entity` is what it last was. `applied`: the latest commands
+    that changed it, oldest first, so that a repeated one is recognised.
+    """
 
     version: int
     author: str
     accepted_at: datetime
     command_id: str
     entity: Entity
+    deleted: bool = False
+    applied: tuple[AppliedCommand, ...] = ()
 
 
-ControlRecord = AbVerdict | SelectionUpdate | Alert | RegistryFact
+ControlRecord = AbVerdict | SelectionUpdate | Alert | RegistryFact | RegistryCommand

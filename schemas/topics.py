@@ -63,7 +63,12 @@ TOPICS: Mapping[Topic, TopicSpec] = {
         max_message_bytes=BULK_BYTES_MAX,
     ),
     Topic.REGISTRY_COMMANDS: TopicSpec(
-        "entity key", None, 7 * DAY_MS, "an intent to create, update or delete an entity"
+        "entity key",
+        "RegistryCommand",
+        7 * DAY_MS,
+        "an intent to create, update, delete or restore entities, then its outcome",
+        partitions=1,
+        max_message_bytes=BULK_BYTES_MAX,
     ),
     Topic.REGISTRY: TopicSpec(
         "entity key", "RegistryFact", None, "the accepted entity, or null", partitions=1

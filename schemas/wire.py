@@ -57,6 +57,8 @@ class Codec:
     def decode(self, payload: bytes, record: str) -> dict[str, Any]:
         """The value, resolved to the newest schema of `record`.
 
+        A value whose type is one of several records comes as (full name, mapping).
+
         Raises UnknownSchema for an id nobody registered, MalformedMessage for anything else.
         """
         writer = self.catalog.by_id(schema_id_of(payload))
@@ -68,7 +70,13 @@ class Codec:
         body.seek(HEADER_BYTES)
         reader = self.catalog.newest(record)
         try:
-            value = fastavro.schemaless_reader(body, writer.parsed, reader.parsed)
+            value = fastavro.schemaless_reader(
+                body,
+                writer.parsed,
+                reader.parsed,
+                return_record_name=True,
+                return_record_name_override=True,
+            )
         except NOT_AVRO as error:
             raise MalformedMessage(f"the body is not {record}: {error!r}") from error
         if body.tell() != len(payload):

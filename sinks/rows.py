@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 import polars as pl
 import pyarrow as pa
 
@@ -53,7 +52,7 @@ def event_rows(record: str, times: Sequence[str]) -> Rows:
             at = np.flatnonzero(valid)
             if len(at):
                 frames.append(_frame(part, at, messages, times))
-        return _arrow(pl.concat(frames)) if frames else pa.table({})
+        return table_of(pl.concat(frames)) if frames else pa.table({})
 
     return rows
 
@@ -86,7 +85,7 @@ def partial_rows(messages: Messages) -> pa.Table:
     frame = merge(list(_partials(messages)))
     if not frame.height:
         return pa.table({})
-    table = _arrow(frame.drop("bins", "counts").with_columns(pl.col("n").cast(pl.UInt64)))
+    table = table_of(frame.drop("bins", "counts").with_columns(pl.col("n").cast(pl.UInt64)))
     lengths, bins = flat(frame["bins"])
     _, counts = flat(frame["counts"])
     sketch = pa.MapArray.from_arrays(
@@ -127,7 +126,7 @@ def _foreign(value: bytes | None, record: str, catalog: SchemaCatalog) -> str | 
     return None
 
 
-def _decoded(messages: Messages, record: str) -> Iterator[tuple[int, Mapping[str, Any] | None]]:
+def decoded(messages: Messages, record: str) -> Iterator[tuple[int, Mapping[str, Any] | None]]:
     """(place in the batch, value) of what can be read; None for a tombstone. The rest is skipped:
 
     it stays in its topic, no count depends on it, and whoever may write there must not stop us.
@@ -144,7 +143,7 @@ def control_rows(record: str, nested: Mapping[str, Mapping[str, Any]]) -> Rows:
     """Rows of a control topic: one a message, lists of records as parallel arrays."""
 
     def rows(messages: Messages) -> pa.Table:
-        found = [(i, value) for i, value in _decoded(messages, record) if value is not None]
+        found = [(i, value) for i, value in decoded(messages, record) if value is not None]
         if not found:
             return pa.table({})
         values = [value for _, value in found]
@@ -164,32 +163,9 @@ def control_rows(record: str, nested: Mapping[str, Mapping[str, Any]]) -> Rows:
             src_partition=pl.lit(messages.partition, dtype=pl.UInt32),
             src_offset=pl.Series(offsets, dtype=pl.UInt64),
         )
-        return _arrow(frame)
+        return table_of(frame)
 
     return rows
-
-
-def registry_rows(messages: Messages) -> pa.Table:
-    """The registry's history: facts as JSON, deletions too."""
-    rows = []
-    for i, fact in _decoded(messages, "RegistryFact"):
-        name = (messages.keys[i] or b"").decode(errors="replace")
-        org_id, _, rest = name.partition("/")
-        row: dict[str, Any] = {
-            "key": name,
-            "kind": rest.partition("/")[0],
-            "org_id": org_id,
-            "src_partition": messages.partition,
-            "src_offset": messages.offsets[i],
-        }
-        if fact is None:
-            nothing = {"version": 0, "author": "", "accepted_at": None, "command_id": ""}
-            rows.append({**row, **nothing, "entity": "", "deleted": True})
-        else:
-            known = {n: fact[n] for n in ("version", "author", "accepted_at", "command_id")}
-            entity = orjson.dumps(fact["entity"], option=orjson.OPT_UTC_Z).decode()
-            rows.append({**row, **known, "entity": entity, "deleted": False})
-    return _arrow(pl.DataFrame(rows, schema=_REGISTRY)) if rows else pa.table({})
 
 
 def _nested(name: str, lists: Sequence[Any], kinds: Mapping[str, Any]) -> list[pl.Series]:
@@ -219,7 +195,7 @@ def _dtype(avro_type: Any) -> Any:
     }[avro_type]
 
 
-def _arrow(frame: pl.DataFrame) -> pa.Table:
+def table_of(frame: pl.DataFrame) -> pa.Table:
     # ClickHouse does not read Arrow's string views.
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
@@ -240,15 +216,4 @@ _SCORE = {
     "explanation": pl.String,
     "scorer": pl.String,
     "scorer_version": pl.String,
-}
-_REGISTRY: dict[str, Any] = {
-    **dict.fromkeys(("key", "kind", "org_id"), pl.String),
-    "version": pl.UInt64,
-    "author": pl.String,
-    "accepted_at": UTC_MS,
-    "command_id": pl.String,
-    "entity": pl.String,
-    "deleted": pl.Boolean,
-    "src_partition": pl.UInt32,
-    "src_offset": pl.UInt64,
 }

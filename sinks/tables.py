@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from schemas.topics import Topic
-from sinks.rows import Rows, control_rows, event_rows, partial_rows, registry_rows
+from sinks.registry_rows import command_rows, registry_rows
+from sinks.rows import Rows, control_rows, event_rows, partial_rows
 
 _ARMS = {"arm": pl.String, "model_id": pl.String, "events": pl.UInt64}
 _COMPARISONS: dict[str, Any] = {
@@ -81,6 +82,7 @@ TABLES: Mapping[Topic, TableSpec] = {
         ),
         TableSpec(Topic.ALERTS, "alerts", control_rows("Alert", {})),
         TableSpec(Topic.REGISTRY, "registry", registry_rows),
+        TableSpec(Topic.REGISTRY_COMMANDS, "registry_commands", command_rows),
         TableSpec(Topic.DEAD_LETTERS, "dead_letters", control_rows("DeadLetter", {})),
     )
 }

@@ -4,9 +4,10 @@ Prices are kept in integer pico-dollars a token (1 USD per million tokens is 10^
 costs in integer nano-dollars, so that sums never round.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 
 import numpy as np
 
@@ -18,6 +19,7 @@ NANO_PER_USD = 1_000_000_000
 PICO_PER_NANO = 1000
 TIME_BITS = 44
 """Milliseconds since 1970 fit in this until the year 2527."""
+NO_PRICE = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ModelKey = tuple[str, str, str]
@@ -29,7 +31,8 @@ class PriceTable:
     """Every price of every model, sorted by (model, valid_from).
 
     `slot`: a small number for each model that has prices. Row i of `moment` is slot and time in one
-    integer; `rates` holds (input, output, cached input) in pico-dollars a token.
+    integer; `rates` holds (input, output, cached input) in pico-dollars a token from then on, all
+    of them NO_PRICE where a price ended and no other has begun.
     """
 
     slot: Mapping[ModelKey, int]
@@ -45,6 +48,7 @@ class PriceTable:
             return np.full(len(slots), -1, np.int64)
         at = np.searchsorted(self.moment, (slots << TIME_BITS) + time_ms, side="right") - 1
         found: Mask = (at >= 0) & (slots >= 0) & (self.moment[at] >> TIME_BITS == slots)
+        found &= self.rates[at, 0] != NO_PRICE
         return np.where(found, at, -1)
 
     def cost_nanos(self, rows: Integers, tokens: tuple[Integers, Integers, Integers]) -> Integers:
@@ -78,7 +82,7 @@ def price_table(models: Iterable[Model]) -> PriceTable:
     for model in models:
         if model.prices:
             number = slot.setdefault((model.org_id, model.model_id, model.model_version), len(slot))
-            rows += [((number << TIME_BITS) + _ms(p.valid_from), _rates(p)) for p in model.prices]
+            rows += [((number << TIME_BITS) + _ms(at), rates) for at, rates in _steps(model.prices)]
     rows.sort()
     moment = np.array([row[0] for row in rows], np.int64)
     rates = np.array([row[1] for row in rows], np.int64).reshape(len(rows), 3)
@@ -89,6 +93,14 @@ def to_nanos(usd: Floats) -> Integers:
     """Finite USD in nano-dollars, rounded half to even."""
     nanos: Integers = np.rint(usd * NANO_PER_USD).astype(np.int64)
     return nanos
+
+
+def _steps(prices: Sequence[Price]) -> Iterator[tuple[datetime, tuple[int, int, int]]]:
+    """When the rates change, and to what. `prices` are in order of time."""
+    for price, after in zip_longest(prices, prices[1:]):
+        yield price.valid_from, _rates(price)
+        if price.valid_to is not None and (after is None or price.valid_to < after.valid_from):
+            yield price.valid_to, (NO_PRICE, NO_PRICE, NO_PRICE)
 
 
 def _ms(moment: datetime) -> int:

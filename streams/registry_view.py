@@ -1,86 +1,123 @@
 """A live view of the compacted `registry` topic, held by every process that needs its facts."""
 
-import threading
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import Message
 
 from schemas.convert import from_record
-from schemas.entities import AbTest, Model
+from schemas.entities import AbTest, Alias, Entity, Model, ModelCapability, SelectionPolicy
 from schemas.errors import MalformedMessage, RegistryUnavailable, UnknownSchema
 from schemas.records import RegistryFact
 from schemas.topics import Topic
 from schemas.wire import Codec
-from streams.errors import ViewFailed, ViewNotLoaded
+from streams.follow import Follower
 from streams.kafka import KafkaConfig
 
-POLL_S = 0.2
 RETRY_S = 1.0
 log = structlog.get_logger(__name__)
+
+E = TypeVar("E", bound=Entity)
+Shelf = Mapping[str, RegistryFact]
+"""Facts by entity key."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrySnapshot:
-    """The registry at one moment: facts by entity key. `revision` changes with every fact."""
+    """The registry at one moment. `revision` changes with every fact.
+
+    `live`: what there is, by kind. `deleted`: facts that say that something is gone.
+    """
 
     revision: int = 0
-    models: Mapping[str, RegistryFact] = field(default_factory=dict)
-    ab_tests: Mapping[str, RegistryFact] = field(default_factory=dict)
-    policies: Mapping[str, RegistryFact] = field(default_factory=dict)
+    live: Mapping[str, Shelf] = field(default_factory=dict)
+    deleted: Shelf = field(default_factory=dict)
+
+    @property
+    def models(self) -> Shelf:
+        return self.shelf(Model.kind)
+
+    @property
+    def ab_tests(self) -> Shelf:
+        return self.shelf(AbTest.kind)
+
+    @property
+    def policies(self) -> Shelf:
+        return self.shelf(SelectionPolicy.kind)
+
+    @property
+    def aliases(self) -> Shelf:
+        return self.shelf(Alias.kind)
+
+    @property
+    def capabilities(self) -> Shelf:
+        return self.shelf(ModelCapability.kind)
+
+    def shelf(self, kind: str) -> Shelf:
+        """What there is of a kind (see schemas.entities.ENTITIES)."""
+        return self.live.get(kind, {})
+
+    def get(self, key: str) -> RegistryFact | None:
+        """The fact of what there is under the key."""
+        return self.shelf(kind_of(key)).get(key)
+
+    def entity(self, cls: type[E], key: str) -> E | None:
+        """What there is under the key, if it is of this class."""
+        fact = self.get(key)
+        return fact.entity if fact is not None and isinstance(fact.entity, cls) else None
+
+    def entities(self, cls: type[E]) -> Iterator[E]:
+        """Everything there is of a class."""
+        for fact in self.shelf(cls.kind).values():
+            if isinstance(fact.entity, cls):
+                yield fact.entity
+
+    def last(self, key: str) -> RegistryFact | None:
+        """The newest fact of the key, be it a deletion."""
+        return self.get(key) or self.deleted.get(key)
 
     def with_fact(self, key: str, fact: RegistryFact) -> Self:
         """The snapshot after an accepted fact."""
-        name = _shelf(fact)
-        shelf: Mapping[str, RegistryFact] = getattr(self, name)
-        return replace(self, revision=self.revision + 1, **{name: {**shelf, key: fact}})
+        return self.with_facts([(key, fact)])
 
     def without(self, key: str) -> Self:
-        """The snapshot after a deletion."""
-        shelves = {
-            name: {k: f for k, f in getattr(self, name).items() if k != key}
-            for name in ("models", "ab_tests", "policies")
-        }
-        return replace(self, revision=self.revision + 1, **shelves)
+        """The snapshot after a null: nothing is known of the key any more."""
+        return self.with_facts([(key, None)])
+
+    def with_facts(self, facts: Iterable[tuple[str, RegistryFact | None]]) -> Self:
+        """The snapshot after facts in their order; copies only the shelves that change."""
+        revision, live = self.revision, dict(self.live)
+        copied: dict[str, dict[str, RegistryFact]] = {}
+        deleted = dict(self.deleted)
+        for key, fact in facts:
+            revision += 1
+            kind = kind_of(key)
+            shelf = copied.setdefault(kind, dict(live.get(kind, {})))
+            shelf.pop(key, None)
+            deleted.pop(key, None)
+            if fact is not None:
+                (deleted if fact.deleted else shelf)[key] = fact
+        return type(self)(revision, {**live, **copied}, deleted)
 
 
-def _shelf(fact: RegistryFact) -> str:
-    if isinstance(fact.entity, Model):
-        return "models"
-    return "ab_tests" if isinstance(fact.entity, AbTest) else "policies"
+def kind_of(key: str) -> str:
+    """The kind in an entity's key; '' when it is no such key."""
+    return key.split("/", 2)[1] if key.count("/") else ""
 
 
 class RegistryView:
     """Reads the registry topic in a thread of its own; `snapshot` is always whole and immutable."""
 
     def __init__(self, kafka: KafkaConfig, codec: Codec) -> None:
-        self._topic = kafka.topic(Topic.REGISTRY)
         self._codec = codec
-        # The group is only a name: partitions are assigned by hand and nothing is committed.
-        group = kafka.group(f"registry-view-{uuid.uuid4().hex}")
-        # The end of a partition is told by the client: after compaction, retention or an aborted
-        # transaction no message need stand before it.
-        self._consumer = Consumer(kafka.consumer(group, enable_partition_eof=True))
-        self._failure: Exception | None = None
         self._snapshot = RegistrySnapshot()
-        self._loaded = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="registry-view", daemon=True)
+        self._follower = Follower(kafka, Topic.REGISTRY, self._take)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        return self.start()
 
     def __exit__(
         self,
@@ -92,19 +129,16 @@ class RegistryView:
 
     def start(self) -> Self:
         """As `with`, for owners that end with `close`."""
-        return self.__enter__()
+        self._follower.start()
+        return self
 
     def close(self) -> None:
         """Ends the thread."""
-        self._stop.set()
-        self._thread.join(timeout=30)
+        self._follower.close()
 
     def snapshot(self) -> RegistrySnapshot:
         """The newest state. Raises ViewFailed when it is followed no longer."""
-        if self._failure is not None:
-            raise ViewFailed(
-                f"{self._topic} is followed no longer: {self._failure!r}"
-            ) from self._failure
+        self._follower.check()
         return self._snapshot
 
     def wait_loaded(self, timeout_s: float) -> RegistrySnapshot:
@@ -112,74 +146,50 @@ class RegistryView:
 
         Raises ViewNotLoaded, ViewFailed.
         """
-        if not self._loaded.wait(timeout_s):
-            raise ViewNotLoaded(
-                f"{self._topic} could not be read to its end within {timeout_s:g} s; is Kafka "
-                "reachable, and were the topics created (rheostat topics)?"
-            )
-        return self.snapshot()
+        self._follower.wait_loaded(timeout_s)
+        return self._snapshot
 
-    def _run(self) -> None:
-        try:
-            self._follow()
-        except Exception as error:  # told to whoever asks for the next snapshot
-            log.exception("registry topic is followed no longer")
-            self._failure = error
-            self._loaded.set()
-        finally:
-            self._consumer.close()
+    def catch_up(self, timeout_s: float) -> RegistrySnapshot:
+        """Waits until everything that is committed now is applied.
 
-    def _follow(self) -> None:
-        unread = self._assign()
-        while not self._stop.is_set():
-            for message in self._consumer.consume(500, POLL_S):
-                error = message.error()
-                if error is None:
-                    self._apply(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    unread.discard(message.partition())
-                else:
-                    log.warning("registry topic", error=str(error))
-            if not unread:
-                self._loaded.set()
+        Raises ViewNotLoaded, ViewFailed.
+        """
+        self._follower.catch_up(timeout_s)
+        return self._snapshot
 
-    def _assign(self) -> set[int]:
-        """Assigns every partition from its beginning; returns their numbers."""
-        while not self._stop.is_set():
+    def wait_for(self, versions: Mapping[str, int], timeout_s: float) -> bool:
+        """Waits until the view holds at least these versions by key; False: not in time.
+
+        Raises ViewFailed.
+        """
+        return self._follower.wait(lambda: self._holds(versions), timeout_s)
+
+    def _holds(self, versions: Mapping[str, int]) -> bool:
+        found = self._snapshot
+        return all(
+            (fact := found.last(key)) is not None and fact.version >= version
+            for key, version in versions.items()
+        )
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        facts = [fact for message in messages if (fact := self._fact(message)) is not None]
+        self._snapshot = self._snapshot.with_facts(facts)
+
+    def _fact(self, message: Message) -> tuple[str, RegistryFact | None] | None:
+        """(key, fact or null); None for what nobody can read. Waits for a schema registry."""
+        key = (message.key() or b"").decode(errors="replace")
+        value = message.value()
+        if value is None:
+            return key, None
+        while True:
             try:
-                found = self._consumer.list_topics(self._topic, timeout=5).topics[self._topic]
-                partitions = set(found.partitions)
-            except KafkaException as error:
-                log.warning("registry topic not readable yet", error=str(error))
-                partitions = set()
-            if partitions:
-                self._consumer.assign(
-                    [TopicPartition(self._topic, p, OFFSET_BEGINNING) for p in partitions]
+                return key, from_record(RegistryFact, self._codec.decode(value, "RegistryFact"))
+            except (MalformedMessage, UnknownSchema) as error:
+                log.error(
+                    "registry fact skipped", key=key, offset=message.offset(), error=str(error)
                 )
-                return partitions
-            self._stop.wait(POLL_S)
-        return set()
-
-    def _apply(self, message: Message) -> None:
-        """Facts that are no facts are skipped: the one before them stays in force."""
-        try:
-            key = (message.key() or b"").decode()
-            fact = self._fact(message.value())
-        except (MalformedMessage, UnknownSchema, UnicodeDecodeError) as error:
-            log.error("registry fact skipped", offset=message.offset(), error=str(error))
-            return
-        if fact is None:
-            self._snapshot = self._snapshot.without(key)
-        else:
-            self._snapshot = self._snapshot.with_fact(key, fact)
-
-    def _fact(self, value: bytes | None) -> RegistryFact | None:
-        """The fact, None for a deletion. Waits for a schema registry that does not answer."""
-        while value is not None:
-            try:
-                return from_record(RegistryFact, self._codec.decode(value, "RegistryFact"))
+                return None
             except RegistryUnavailable as error:
-                log.warning("registry fact waits for its schema", error=str(error))
-                if self._stop.wait(RETRY_S):
-                    break
-        return None
+                log.warning("registry fact waits for its schema", key=key, error=str(error))
+                if self._follower.stopping.wait(RETRY_S):
+                    return None

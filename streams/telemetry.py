@@ -58,6 +58,12 @@ AGENT_REPLAYS = Counter(
     "rheostat_agent_replays", "Messages recognised as already applied", ["agent"]
 )
 PUBLISHED = Counter("rheostat_published", "Messages published by an agent", ["topic"])
+REGISTRY_COMMANDS = Counter("rheostat_registry_commands", "Registry commands judged", ["status"])
+REGISTRY_COMMAND_S = Histogram(
+    "rheostat_registry_command_seconds",
+    "From the broker's timestamp of a registry command to its committed outcome",
+    buckets=LATENCY_S,
+)
 STATE_SIZE = Gauge("rheostat_state_entries", "Entries of an agent's state", ["agent"])
 
 

@@ -1,8 +1,8 @@
 """Who may serve a capability, and why or why not: every model gets its reasons in words.
 
-A model is a candidate when the registry lists the capability for it. Models that were seen in
-traffic without being registered are listed too, never eligible. In turns, the first that leaves
-anybody eligible wins:
+A model is a candidate when it declares the capability, or one above it in the vocabulary. Models
+that were seen in traffic without being registered are listed too, never eligible. In turns, the
+first that leaves anybody eligible wins:
 
 1. active models with enough samples that meet every constraint;
 2. deprecated models of which the same holds: better measured than guessed, but only if nothing
@@ -80,7 +80,8 @@ class Field:
 def assess(
     policy: SelectionPolicy, models: Sequence[Model], tallies: Mapping[ModelKey, Tally]
 ) -> Field:
-    """`models`: the organisation's models that list the capability, in any status."""
+    """`models`: the organisation's models that can serve the capability, in any status, which is
+    the one they have now."""
     registered = {ModelKey(m.model_id, m.model_version): m for m in models}
     enough = {
         key: tallies[key]
@@ -141,25 +142,32 @@ def _assessed(
     found = score(policy, tally, used) if measured.samples else NoScore("no calls in the window")
     status = "unregistered" if model is None else model.status
     bar = (
-        _status_bar(policy, status)
+        _status_bar(policy, model)
         or _too_few(policy, measured)
         or next(_violations(policy, measured), None)
         or (Reason("no_score", found.reason) if isinstance(found, NoScore) else None)
     )
     notes = tuple(_violations(policy, measured))[1:] if bar and bar.code.startswith("over_") else ()
     known = found if isinstance(found, Score) else None
-    return Assessed(key, status, measured, known, bar, notes)
+    return Assessed(key, status, measured, known, bar, (*notes, *_leaving(model)))
 
 
-def _status_bar(policy: SelectionPolicy, status: str) -> Reason | None:
-    if status == "unregistered":
+def _status_bar(policy: SelectionPolicy, model: Model | None) -> Reason | None:
+    if model is None:
         return Reason(
             "unregistered",
             f"seen in traffic, but the registry has no such model with {policy.capability}",
         )
-    if status in ("draft", "retired"):
-        return Reason(status, f"its status is {status}")
+    if model.status in ("draft", "retired"):
+        date = f" (deprecation date {model.retires_at:%Y-%m-%d})" if model.retires_at else ""
+        return Reason(model.status, f"its status is {model.status}{date}")
     return None
+
+
+def _leaving(model: Model | None) -> tuple[Reason, ...]:
+    if model is None or model.retires_at is None or model.status == "retired":
+        return ()
+    return (Reason("leaving", f"will retire on {model.retires_at:%Y-%m-%d}"),)
 
 
 def _too_few(policy: SelectionPolicy, measured: Measured) -> Reason | None:

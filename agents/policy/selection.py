@@ -15,7 +15,7 @@ A published decision is remembered in `Decision` and never recomputed.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from agents.policy.candidates import Assessed, Field, Reason, assess
@@ -64,7 +64,8 @@ def select(
 ) -> tuple[SelectionUpdate, Decision]:
     """The selection at `now`, and the decision to remember if it is published."""
     policy = question.policy
-    field = assess(policy, question.models, question.tallies)
+    models = [replace(m, status=m.status_at(now)) for m in question.models]
+    field = assess(policy, models, question.tallies)
     order, leading, kept = _ranked(policy, field, before, now)
     leader = order[0].key if field.eligible else None
     since = before.leader_since if before and before.leader == leader else now
@@ -87,12 +88,26 @@ def select(
         org_id=policy.org_id,
         capability=policy.capability,
         issued_at=now,
-        expires_at=now + timedelta(seconds=TTL_S),
+        expires_at=_expires_at(field, models, now),
         policy_version=question.policy_version,
         reason=_reason(policy, field, leading, kept),
         candidates=candidates,
     )
     return update, decision
+
+
+def next_retirement(models: Sequence[Model], now: datetime) -> datetime | None:
+    """When the first of the models that have not retired by their date will."""
+    dates = (m.retires_at for m in models)
+    return min((date for date in dates if date is not None and date > now), default=None)
+
+
+def _expires_at(field: Field, models: Sequence[Model], now: datetime) -> datetime:
+    """Nobody should follow an update past the date on which a model that it sends to retires."""
+    able = {a.key for a in field.eligible}
+    serving = [m for m in models if ModelKey(m.model_id, m.model_version) in able]
+    usual = now + timedelta(seconds=TTL_S)
+    return min(usual, next_retirement(serving, now) or usual)
 
 
 def due(after: Decision, before: Decision | None, numbers_changed: bool) -> bool:

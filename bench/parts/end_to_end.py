@@ -11,13 +11,15 @@ import psutil
 from confluent_kafka import Consumer
 from confluent_kafka import KafkaError as KafkaCode
 
+from agents.registry.apply import apply
 from bench.context import Context
 from bench.figures import Figure, percentile, slope
-from bench.lab import CODEC, apply_registry
+from bench.lab import CODEC
 from bench.stack import Stack
 from bench.steady import Probes, Stream, pool, probe_entities, probe_orgs
 from bench.traffic import CAPABILITIES, Traffic, registry
 from infra.settings import Settings
+from infra.workers import kafka_config
 from schemas.entities import SelectionPolicy
 
 POLL_S = 0.05
@@ -58,7 +60,8 @@ def run(context: Context) -> dict[str, Figure]:
         settings = Settings(kafka_bootstrap=stack.bootstrap, data_dir=folder)
         traffic = Traffic(50_000, int(time.time() * 1000))
         orgs = probe_orgs(settings.partitions)
-        apply_registry(settings, [*registry(traffic), *_policies(traffic), *probe_entities(orgs)])
+        entities = [*registry(traffic), *_policies(traffic), *probe_entities(orgs)]
+        apply(entities, kafka_config(settings), CODEC, "bench")
         stream = Stream(
             stack.bootstrap, "inference-events", pool(traffic), orgs, context.rate_per_s
         )

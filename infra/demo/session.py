@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from agents.registry_file import parse
+from agents.registry.file import parse
 from infra.demo import reconcile, svg
 from infra.demo.background import Task, background
 from infra.demo.dataset import arrivals, questions

@@ -16,7 +16,7 @@ from tests.support.servers import ClickHouseServer
 pytestmark = pytest.mark.integration
 DATABASE = "contract_columns"
 COORDINATES = {"src_partition", "src_offset"}
-ROWS = sorted(set(TABLES) - {Topic.METRIC_PARTIALS, Topic.REGISTRY})
+ROWS = sorted(set(TABLES) - {Topic.METRIC_PARTIALS, Topic.REGISTRY, Topic.REGISTRY_COMMANDS})
 EMPTY_FOR_NULL = {"ab_test_id", "arm"}
 """No A/B test and no arm are '' in the tables of events."""
 Columns = dict[str, dict[str, str]]

@@ -144,6 +144,8 @@ def compare(hint: Any, avro: Any, where: str, seen: dict[str, Any]) -> None:
         compare_union(hint, avro, where, seen)
         return
     kind = avro if isinstance(avro, str) else avro["type"]
+    if kind == "enum":
+        seen[avro["name"]] = avro
     if dataclasses.is_dataclass(hint):
         named: Any = hint
         assert (kind, avro["name"]) == ("record", named.__name__), where

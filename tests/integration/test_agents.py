@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from agents.registry_apply import apply
 from infra.settings import Settings
 from infra.workers import kafka_config
 from schemas.catalog import committed
@@ -22,6 +21,7 @@ from schemas.topics import Topic
 from schemas.wire import Codec
 from tests.support.events import NOW_MS, inference
 from tests.support.partials import messages
+from tests.support.registry import apply_registry
 from tests.support.servers import Kafka, wait_until
 
 pytestmark = pytest.mark.integration
@@ -108,7 +108,7 @@ def _reached(kafka: Kafka, settings: Settings, count: int) -> bool:
 def test_partials_in_selections_out_and_aborted_ones_do_not_count(
     kafka: Kafka, settings: Settings
 ) -> None:
-    apply(ENTITIES, kafka_config(settings), CODEC, "test")
+    apply_registry(settings, ENTITIES)
     send(settings, rounds=3, aborted=True)
     sent = send(settings, rounds=4)
     with worker(settings):
@@ -122,7 +122,7 @@ def test_partials_in_selections_out_and_aborted_ones_do_not_count(
 
 
 def test_kill_9_in_mid_stream_changes_no_total(kafka: Kafka, settings: Settings) -> None:
-    apply(ENTITIES, kafka_config(settings), CODEC, "test")
+    apply_registry(settings, ENTITIES)
     sent, process = 0, start(settings, "agents")
     try:
         for _ in range(3):
@@ -141,7 +141,7 @@ def test_kill_9_in_mid_stream_changes_no_total(kafka: Kafka, settings: Settings)
 
 
 def test_two_workers_share_and_a_dead_one_is_replaced(kafka: Kafka, settings: Settings) -> None:
-    apply(ENTITIES, kafka_config(settings), CODEC, "test")
+    apply_registry(settings, ENTITIES)
     first = start(settings, "agents")
     try:
         sent = send(settings, rounds=10)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -315,6 +316,18 @@ def test_assignments_follow_the_registry(kafka: Kafka, config: Config) -> None:
         )
         kafka.produce(topic, [fact(running, 2)], b"other/ab_test/t-1")
         kafka.produce(topic, [None], running.key.encode())
+        wait_until(lambda: isinstance(chooser.assign("t-1", "u"), NotAssigned))
+        named = replace(running, arms=(Arm("a", "small"), Arm("b", "large", 3.0, "7")))
+        kafka.produce(topic, [fact(named, 3)], running.key.encode())
+        wait_until(
+            lambda: (
+                "7"
+                in {
+                    getattr(chooser.assign("t-1", f"u-{i}"), "model_version", "") for i in range(20)
+                }
+            )
+        )
+        kafka.produce(topic, [fact(named, 4, deleted=True)], running.key.encode())
         wait_until(lambda: isinstance(chooser.assign("t-1", "u"), NotAssigned))
 
 

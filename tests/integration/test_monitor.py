@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from agents.registry_apply import apply
 from infra.settings import Settings
 from infra.workers import kafka_config
 from schemas.entities import AbTest, Arm, MetricGoal
@@ -15,6 +14,7 @@ from schemas.topics import Topic
 from tests.integration.test_agents import CODEC, start
 from tests.support.events import NOW_MS, inference
 from tests.support.partials import messages
+from tests.support.registry import apply_registry
 from tests.support.servers import Kafka, wait_until
 
 pytestmark = pytest.mark.integration
@@ -106,7 +106,7 @@ def _reached(kafka: Kafka, settings: Settings, calls: int) -> bool:
 
 
 def test_kill_9_changes_no_count_no_decision_and_no_alert(kafka: Kafka, settings: Settings) -> None:
-    apply(TESTS, kafka_config(settings), CODEC, "test")
+    apply_registry(settings, TESTS)
     traffic = Traffic(settings)
     traffic.send(10)
     process = start(settings, "agents")

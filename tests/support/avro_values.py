@@ -18,27 +18,34 @@ _PLAIN: dict[str, st.SearchStrategy[Any]] = {
 _MOMENTS = st.integers(-(10**12), 4 * 10**12).map(lambda ms: EPOCH + timedelta(milliseconds=ms))
 
 
-def values(avro: Any) -> st.SearchStrategy[Any]:
-    """Values of this type. Records of a union come as (full name, mapping)."""
+def values(avro: Any, named: dict[str, Any] | None = None) -> st.SearchStrategy[Any]:
+    """Values of this type. Records of a union come as (full name, mapping).
+
+    `named`: types that were defined before and are meant by their names now.
+    """
+    named = {} if named is None else named
     if isinstance(avro, list):
-        return st.one_of([_branch(branch) for branch in avro])
+        return st.one_of([_branch(branch, named) for branch in avro])
     if isinstance(avro, str):
-        return _PLAIN[avro]
+        return values(named[avro], named) if avro in named else _PLAIN[avro]
     if avro.get("logicalType") == "timestamp-millis":
         return _MOMENTS
+    if "name" in avro:
+        named[avro["name"]] = avro
     match avro["type"]:
         case "record":
-            return st.fixed_dictionaries({f["name"]: values(f["type"]) for f in avro["fields"]})
+            fields = {f["name"]: values(f["type"], named) for f in avro["fields"]}
+            return st.fixed_dictionaries(fields)
         case "array":
-            return st.lists(values(avro["items"]), max_size=3)
+            return st.lists(values(avro["items"], named), max_size=3)
         case "enum":
             return st.sampled_from(avro["symbols"])
         case plain:
             return _PLAIN[plain]
 
 
-def _branch(avro: Any) -> st.SearchStrategy[Any]:
+def _branch(avro: Any, named: dict[str, Any]) -> st.SearchStrategy[Any]:
     if isinstance(avro, dict) and avro["type"] == "record":
         name = f"{avro['namespace']}.{avro['name']}"
-        return values(avro).map(lambda value: (name, value))
-    return values(avro)
+        return values(avro, named).map(lambda value: (name, value))
+    return values(avro, named)

@@ -63,9 +63,9 @@ def written(update: Update) -> bytes:
     return CODEC.encode("SelectionUpdate", to_record(record))
 
 
-def fact(entity: Entity, version: int = 1) -> bytes:
-    """The message of an accepted entity."""
-    accepted = RegistryFact(version, "test", _moment(NOW_MS), f"c-{version}", entity)
+def fact(entity: Entity, version: int = 1, deleted: bool = False) -> bytes:
+    """The message of an accepted entity, or of its deletion."""
+    accepted = RegistryFact(version, "test", _moment(NOW_MS), f"c-{version}", entity, deleted)
     return CODEC.encode("RegistryFact", to_record(accepted))
 
 

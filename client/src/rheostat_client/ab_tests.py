@@ -26,9 +26,12 @@ class AbTests:
             return
         entity = None
         if value is not None:
-            entity = decode(value, "RegistryFact", self._schemas)["entity"]
+            fact = decode(value, "RegistryFact", self._schemas)
+            entity = fact["entity"]
             if not isinstance(entity, dict) or entity.get("org_id") != self._org_id:
                 raise MalformedMessage("a fact that is not of its key's organisation")
+            if fact.get("deleted"):
+                entity = None
         self._forget(key)
         if entity is not None:
             self._remember(key, entity)
@@ -55,7 +58,12 @@ class AbTests:
         if fact["status"] != RUNNING:
             return NotAssigned(ab_test_id, f"the test is {fact['status']}")
         arms = [
-            Arm(a["arm"], a["weight"], a["model_id"], self._version(a["model_id"]))
+            Arm(
+                a["arm"],
+                a["weight"],
+                a["model_id"],
+                a.get("model_version") or self._version(a["model_id"]),
+            )
             for a in fact["arms"]
         ]
         return assign(ab_test_id, unit_id, arms, fact["capability"])
@@ -66,9 +74,10 @@ class AbTests:
         return next(iter(versions)) if len(versions) == 1 else None
 
     def _remember(self, key: str, entity: Mapping[str, Any]) -> None:
-        if "ab_test_id" in entity:
+        kind = key.split("/", 2)[1]
+        if kind == "ab_test":
             self._facts[key] = entity
-        elif "provider" in entity and entity["status"] == ACTIVE:
+        elif kind == "model" and entity["status"] == ACTIVE:
             model, version = entity["model_id"], entity["model_version"]
             self._facts[key] = entity
             self._versions[model] = self._versions.get(model, set()) | {version}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agents.registry_file import parse
+from agents.registry.file import parse
 from infra.demo.dataset import arrivals, questions
 from infra.demo.feed import Bulletin
 from infra.demo.plan import Request, plan

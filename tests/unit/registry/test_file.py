@@ -1,16 +1,17 @@
 """The registry file: what is read, and what every mistake is told."""
 
 import re
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from agents.errors import RegistryFileInvalid
-from agents.registry_file import parse
-from schemas.entities import AbTest, Model, SelectionPolicy
+from agents.registry.file import parse
+from schemas.entities import AbTest, Alias, Endpoint, Model, Organisation, SelectionPolicy
 
-DOCS = Path(__file__).parents[2] / "docs" / "registry-file.md"
+DOCS = Path(__file__).parents[3] / "docs" / "registry-file.md"
 MODEL = """\
 models:
   - org_id: acme
@@ -53,6 +54,18 @@ def test_the_documented_example_is_read_in_full() -> None:
         datetime(2026, 1, 1, tzinfo=UTC),
         datetime(2026, 7, 1, tzinfo=UTC),
     ]
+
+
+def test_the_documented_fields_are_all_read() -> None:
+    _, more = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    file = parse(more, "docs")
+    kinds = ["organisation", "capability", "capability", "model", "alias", "user"]
+    assert [e.kind for e in file.entities] == kinds
+    [model] = [e for e in file.entities if isinstance(e, Model)]
+    plainly = Model("acme", "small", "2026-09", "in-house", model.capabilities)
+    given = {f.name for f in fields(model) if getattr(model, f.name) != getattr(plainly, f.name)}
+    missing = {f.name for f in fields(model)} - given - {"org_id", "model_id", "model_version"}
+    assert missing == {"provider", "capabilities", "status", "modality", "visibility"}
 
 
 def test_every_mistake_of_a_file_is_told_at_once_in_order_of_lines() -> None:
@@ -113,6 +126,51 @@ def test_prices_are_in_order_and_times_have_a_zone() -> None:
     )
     naive = price.format("2026-01-01T00:00:00")
     assert "needs a time zone" in mistakes(f"{MODEL}    prices: [{naive}]\n")[0][2]
+
+
+def test_new_fields_are_read_and_their_mistakes_named() -> None:
+    more = """\
+    endpoint: {base_url: "https://m.example/v1", api_style: openai-chat, secret_ref: env:KEY}
+    levels: [{capability: chat, level: expert}]
+    retires_at: 2027-01-01
+aliases:
+  - {org_id: acme, model_id: small, alias: champion, model_version: "1"}
+organisations:
+  - {org_id: acme, promotion_requires_verdict: true}
+"""
+    model, alias, organisation = parse(MODEL + more, "f").entities
+    assert isinstance(model, Model)
+    assert model.endpoint == Endpoint("https://m.example/v1", "openai-chat", "env:KEY")
+    assert model.retires_at == datetime(2027, 1, 1, tzinfo=UTC)
+    assert alias == Alias("acme", "small", "champion", "1")
+    assert organisation == Organisation("acme", promotion_requires_verdict=True)
+    wrong = MODEL + more.replace("api_style", "api_stile").replace(
+        "capability: chat", "capability: x"
+    )
+    assert mistakes(wrong) == [
+        (7, "models[0].endpoint.api_stile", "is not a field; did you mean api_style?"),
+        (7, "models[0].endpoint.api_style", "is missing"),
+    ]
+    assert mistakes(wrong.replace("api_stile", "api_style")) == [
+        (8, "models[0].levels[0].capability", "'x' is none of its capabilities")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("env:KEY", "sk-0123456789abcdef", "secret_ref"),
+        ("https://m.example/v1", "https://user:pass@m.example/v1", "base_url"),
+        ("https://m.example/v1", "https://m.example/v1?key=abc", "base_url"),
+    ],
+)
+def test_a_secret_has_no_place_in_the_registry(old: str, new: str, field: str) -> None:
+    endpoint = (
+        '    endpoint: {base_url: "https://m.example/v1", api_style: x, secret_ref: "env:KEY"}\n'
+    )
+    [(_, where, _)] = mistakes(MODEL + endpoint.replace(old, new))
+    assert where == f"models[0].endpoint.{field}"
+    assert parse(MODEL + endpoint, "f").entities
 
 
 def test_an_unknown_model_is_a_warning_unless_the_registry_has_it() -> None:

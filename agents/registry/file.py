@@ -1,6 +1,7 @@
-"""The registry file: YAML with models, A/B tests and policies, checked before anything is applied.
+"""The registry file: YAML with models, A/B tests, policies and what goes with them.
 
-Every mistake is reported at once, with its line and field. Format: docs/registry-file.md.
+It is checked before anything is applied: every mistake is reported at once, with its line and
+field. Format: docs/registry-file.md.
 """
 
 import dataclasses
@@ -14,12 +15,25 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from agents.errors import Problem, RegistryFileInvalid
-from agents.registry_checks import consistency, references
-from agents.registry_yaml import Document, Path, shown
-from schemas.entities import AbTest, Entity, Model, SelectionPolicy
+from agents.registry.checks import consistency, references
+from agents.registry.document import Document, Path, shown
+from schemas.entities import (
+    AbTest,
+    Alias,
+    Entity,
+    Model,
+    ModelCapability,
+    Organisation,
+    SelectionPolicy,
+    User,
+)
 
 LISTS: Mapping[str, type[Entity]] = {
+    "organisations": Organisation,
+    "users": User,
+    "capabilities": ModelCapability,
     "models": Model,
+    "aliases": Alias,
     "ab_tests": AbTest,
     "policies": SelectionPolicy,
 }
@@ -107,11 +121,12 @@ def _unknown_fields(document: Document, path: Path, cls: Any, value: Any) -> Ite
             for i, each in enumerate(inner):
                 yield from _unknown_fields(document, (*path, key, i), item, each)
         else:
-            yield from _unknown_fields(document, (*path, key), kinds[key], inner)
+            yield from _unknown_fields(document, (*path, key), item or kinds[key], inner)
 
 
 def _item(kind: Any) -> Any:
-    """What a list of entities' parts holds: Price for tuple[Price, ...]; None for anything else."""
+    """What a list or an option holds: Price for tuple[Price, ...], Endpoint for Endpoint | None;
+    None for anything else."""
     return next((a for a in typing.get_args(kind) if dataclasses.is_dataclass(a)), None)
 
 
@@ -140,11 +155,11 @@ def _known(cls: Any, value: Any) -> Any:
     known: dict[str, Any] = {}
     for key, inner in value.items():
         if key in kinds:
-            item = next(
-                (a for a in typing.get_args(kinds[key]) if dataclasses.is_dataclass(a)), None
-            )
+            item = _item(kinds[key])
             each = item is not None and isinstance(inner, list)
-            known[key] = [_known(item, v) for v in inner] if each else _known(kinds[key], inner)
+            known[key] = (
+                [_known(item, v) for v in inner] if each else _known(item or kinds[key], inner)
+            )
     return known
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import yaml
 
 from agents.errors import Problem
+from agents.registry.validity import Path
+from agents.registry.validity import shown as shown_within
 
-Path = tuple[str | int, ...]
+__all__ = ["Document", "Path", "shown"]
 
 
 class Document:
@@ -59,7 +61,4 @@ class Document:
 
 def shown(path: Path) -> str:
     """A path as people write it: models[0].prices[1].valid_from."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text or "the file"
+    return shown_within(path) or "the file"
