@@ -18,6 +18,10 @@
     online_fdr  a stream of tests (LORD++)
     evidence    e-values and how they combine
     planning    sample size, detectable difference, power, days left
+    spending    group-sequential bounds for planned looks
+    bayes       probability to be best, expected loss
+    ranking     Bradley-Terry and Elo from pairwise judgements
+    bandit      traffic weights by Thompson sampling, inverse-propensity estimates
     needs       which aggregates each method is computed from
 
 docs/statistics.md explains all of it in plain words and says which number to trust.

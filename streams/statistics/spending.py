@@ -1,0 +1,83 @@
+"""Group-sequential bounds where the largest size and the looks are planned: alpha is spent by look.
+
+K. K. Gordon Lan, David L. DeMets, "Discrete sequential boundaries for clinical trials", Biometrika
+70, 1983: at the information fraction t (values so far / planned values), alpha*(t) has been spent.
+Bounds of the z statistic follow by the recursion of Armitage, McPherson and Rowe, JRSS A 132, 1969:
+the density of the sum of independent increments that has not crossed before, integrated on a grid.
+
+Sharper than sequences that may be looked at anytime, and worth nothing when looks are added or the
+test goes on after the planned end.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+
+Spending = Literal["obrien_fleming", "pocock"]
+Floats = npt.NDArray[np.float64]
+_POINTS = 801
+_FARTHEST = 12.0
+"""Standard errors beyond which nothing is left."""
+
+
+def spent(fraction: float, alpha: float, spending: Spending) -> float:
+    """Two-sided alpha spent up to an information fraction in (0, 1]."""
+    if spending == "pocock":
+        return alpha * math.log1p((math.e - 1) * fraction)
+    # Two-sided: each side spends alpha / 2.
+    return 4 * float(ndtr(float(ndtri(alpha / 4)) / math.sqrt(fraction)))
+
+
+def bounds(fractions: Sequence[float], alpha: float, spending: Spending) -> list[float]:
+    """At each look the |z| that stops the test. Fractions rise in (0, 1]; raises ValueError.
+
+    A look's bound depends on the fractions up to it only, so it can be made when the look is.
+    """
+    if not fractions or sorted(set(fractions)) != list(fractions):
+        raise ValueError(f"information fractions must rise: {list(fractions)}")
+    if fractions[0] <= 0 or fractions[-1] > 1:
+        raise ValueError(f"information fractions lie in (0, 1]: {list(fractions)}")
+    found: list[float] = []
+    points: Floats = np.zeros(1)
+    mass: Floats = np.ones(1)
+    before, gone = 0.0, 0.0
+    for fraction in fractions:
+        target = spent(fraction, alpha, spending)
+        scale, deviation = math.sqrt(fraction), math.sqrt(fraction - before)
+
+        def excess(
+            z: float,
+            *,
+            scale: float = scale,
+            deviation: float = deviation,
+            points: Floats = points,
+            mass: Floats = mass,
+            left: float = target - gone,
+        ) -> float:
+            out = ndtr((-z * scale - points) / deviation) + ndtr((points - z * scale) / deviation)
+            return float((out * mass).sum()) - left
+
+        bound = float(brentq(excess, 0.0, _FARTHEST, xtol=1e-10)) if target > gone else _FARTHEST
+        found.append(bound)
+        points, mass = _survived(points, mass, bound * scale, deviation)
+        before, gone = fraction, target
+    return found
+
+
+def _survived(
+    points: Floats, mass: Floats, limit: float, deviation: float
+) -> tuple[Floats, Floats]:
+    """The sums that did not cross: grid and the probability at each point (Simpson's rule)."""
+    grid = np.linspace(-limit, limit, _POINTS)
+    weights = np.full(_POINTS, 2.0)
+    weights[1::2] = 4.0
+    weights[[0, -1]] = 1.0
+    weights *= (grid[1] - grid[0]) / 3
+    steps = (grid[:, None] - points[None, :]) / deviation
+    density = np.exp(-0.5 * steps**2) @ mass / (deviation * math.sqrt(2 * math.pi))
+    return grid, density * weights
