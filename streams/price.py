@@ -40,7 +40,7 @@ class PriceTable:
     rates: Integers
 
     def rows(self, slots: Integers, time_ms: Integers) -> Integers:
-        """The row that is valid for each slot and time; -1 where there is none.
+        """The row that is valid for each slot and time; negative where there is none.
 
         `slots`: -1 where the model has no prices.
         """
@@ -48,8 +48,9 @@ class PriceTable:
             return np.full(len(slots), -1, np.int64)
         at = np.searchsorted(self.moment, (slots << TIME_BITS) + time_ms, side="right") - 1
         found: Mask = (at >= 0) & (slots >= 0) & (self.moment[at] >> TIME_BITS == slots)
-        found &= self.rates[at, 0] != NO_PRICE
-        return np.where(found, at, -1)
+        # Each end of a price gives a number of its own, and one that is still a place in `rates`.
+        ended: Mask = self.rates[at, 0] == NO_PRICE
+        return np.where(found, np.where(ended, ~at, at), -1)
 
     def cost_nanos(self, rows: Integers, tokens: tuple[Integers, Integers, Integers]) -> Integers:
         """Nano-dollars at these rows' rates, rounded half up; 0 where there is no row.
@@ -96,8 +97,9 @@ def to_nanos(usd: Floats) -> Integers:
 
 
 def _steps(prices: Sequence[Price]) -> Iterator[tuple[datetime, tuple[int, int, int]]]:
-    """When the rates change, and to what. `prices` are in order of time."""
-    for price, after in zip_longest(prices, prices[1:]):
+    """When the rates change, and to what."""
+    ordered = sorted(prices, key=lambda price: price.valid_from)
+    for price, after in zip_longest(ordered, ordered[1:]):
         yield price.valid_from, _rates(price)
         if price.valid_to is not None and (after is None or price.valid_to < after.valid_from):
             yield price.valid_to, (NO_PRICE, NO_PRICE, NO_PRICE)

@@ -177,7 +177,11 @@ class RegistryView:
 
     def _fact(self, message: Message) -> tuple[str, RegistryFact | None] | None:
         """(key, fact or null); None for what nobody can read. Waits for a schema registry."""
-        key = (message.key() or b"").decode(errors="replace")
+        try:
+            key = (message.key() or b"").decode()
+        except UnicodeDecodeError as error:
+            log.error("registry fact skipped", offset=message.offset(), error=str(error))
+            return None
         value = message.value()
         if value is None:
             return key, None

@@ -115,3 +115,15 @@ def test_a_price_that_cannot_be_is_no_fact(usd: float) -> None:
     )
     with pytest.raises(MalformedMessage, match="input_usd_per_mtok"):
         from_record(RegistryFact, value)
+
+
+def test_a_price_that_begins_and_ends_within_a_pane_counts() -> None:
+    """The pane's both ends have no price, and not the same lack of one."""
+    begin, end = DAY + timedelta(seconds=3), DAY + timedelta(seconds=6)
+    table = price_table([model(Price(begin, 1.0, 1.0, valid_to=end))])
+    moments = [DAY, DAY + timedelta(seconds=4), DAY + timedelta(seconds=9)]
+    at = np.array([round(m.timestamp() * 1000) for m in moments], np.int64)
+    before, within, after = table.rows(np.zeros(3, np.int64), at).tolist()
+    assert before < 0 <= within
+    assert after < 0
+    assert before != after
