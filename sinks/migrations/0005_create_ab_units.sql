@@ -1,41 +1,8 @@
 -- Sums of every core metric by unit of an A/B test, for statistics that do not take a unit's events
--- as independent. Rows of one key are parts of a whole, and a unit has a row a month: always sum by
--- unit when reading. Filled by the view below from the calls alone: a cost that is priced from the
--- registry is not in it.
-CREATE TABLE IF NOT EXISTS {database}.ab_units {on_cluster}
-(
-    org_id LowCardinality(String),
-    ab_test_id LowCardinality(String),
-    arm LowCardinality(String),
-    unit UInt64 COMMENT 'sipHash64(unit_id)',
-    month Date COMMENT 'of occurred_at',
-    calls SimpleAggregateFunction(sum, UInt64),
-    errors SimpleAggregateFunction(sum, UInt64),
-    latency_ms_total SimpleAggregateFunction(sum, Float64),
-    latency_ms_total_sq SimpleAggregateFunction(sum, Float64),
-    ttft_ms_n SimpleAggregateFunction(sum, UInt64),
-    ttft_ms_total SimpleAggregateFunction(sum, Float64),
-    ttft_ms_total_sq SimpleAggregateFunction(sum, Float64),
-    input_tokens_total SimpleAggregateFunction(sum, Float64),
-    input_tokens_total_sq SimpleAggregateFunction(sum, Float64),
-    output_tokens_total SimpleAggregateFunction(sum, Float64),
-    output_tokens_total_sq SimpleAggregateFunction(sum, Float64),
-    cost_usd_n SimpleAggregateFunction(sum, UInt64),
-    cost_usd_total SimpleAggregateFunction(sum, Float64),
-    cost_usd_total_sq SimpleAggregateFunction(sum, Float64),
-    quality_n SimpleAggregateFunction(sum, UInt64),
-    quality_total SimpleAggregateFunction(sum, Float64),
-    quality_total_sq SimpleAggregateFunction(sum, Float64)
-)
-ENGINE = {AggregatingMergeTree}
-PARTITION BY month
-ORDER BY (org_id, ab_test_id, arm, unit, month)
-TTL month + INTERVAL 1 MONTH + INTERVAL {hours_days} DAY
-SETTINGS {deduplicate}, ttl_only_drop_parts = 1;
-
--- Adds every block of calls that enters inference_events, under the same token.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.ab_units_of_calls {on_cluster}
-TO {database}.ab_units AS
+-- as independent. Computed from the calls when it is read: kept beside them it would cost every insert
+-- more than the calls themselves. A unit has a row a month: always sum by unit. A cost that is priced
+-- from the registry is not in it.
+CREATE VIEW IF NOT EXISTS {database}.ab_units {on_cluster} AS
 SELECT
     org_id, ab_test_id, arm,
     sipHash64(unit_id) AS unit,
@@ -62,27 +29,7 @@ WHERE ab_test_id != ''
 GROUP BY org_id, ab_test_id, arm, unit, month;
 
 -- The same of every metric that comes as an outcome after the call.
-CREATE TABLE IF NOT EXISTS {database}.ab_unit_outcomes {on_cluster}
-(
-    org_id LowCardinality(String),
-    ab_test_id LowCardinality(String),
-    metric LowCardinality(String),
-    arm LowCardinality(String),
-    unit UInt64 COMMENT 'sipHash64(unit_id)',
-    month Date COMMENT 'of occurred_at',
-    n SimpleAggregateFunction(sum, UInt64),
-    total SimpleAggregateFunction(sum, Float64),
-    total_sq SimpleAggregateFunction(sum, Float64)
-)
-ENGINE = {AggregatingMergeTree}
-PARTITION BY month
-ORDER BY (org_id, ab_test_id, metric, arm, unit, month)
-TTL month + INTERVAL 1 MONTH + INTERVAL {hours_days} DAY
-SETTINGS {deduplicate}, ttl_only_drop_parts = 1;
-
--- Adds every block of outcomes that enters feedback_events, under the same token.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.ab_units_of_outcomes {on_cluster}
-TO {database}.ab_unit_outcomes AS
+CREATE VIEW IF NOT EXISTS {database}.ab_unit_outcomes {on_cluster} AS
 SELECT
     org_id, ab_test_id, metric, arm,
     sipHash64(unit_id) AS unit,

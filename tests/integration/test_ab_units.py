@@ -1,7 +1,9 @@
 """Sums by unit in ClickHouse: what Python adds up, once for every event, however often inserted."""
 
 import random
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,11 +33,18 @@ def server(clickhouse: ClickHouseServer) -> Iterator[ClickHouse]:
     found.close()
 
 
+TODAY_MS = int(time.time() * 1000)
+SHIFT_MS = TODAY_MS - NOW_MS
+"""Rows older than their time to live would vanish."""
+TIMES = ("occurred_at", "observed_at")
+
+
 def insert(server: ClickHouse, topic: Topic, events: list[Event], token: str) -> None:
     """As the sink does."""
     record = "InferenceEvent" if topic is Topic.INFERENCE_EVENTS else "FeedbackEvent"
     spec = TABLES[topic]
-    raw = batch(encode(record, events))
+    today = [{k: v + SHIFT_MS if k in TIMES else v for k, v in e.items()} for e in events]
+    raw = replace(batch(encode(record, today)), oldest_ms=TODAY_MS, newest_ms=TODAY_MS)
     offsets = list(range(len(events)))
     messages = Messages(
         raw, 0, offsets, [None] * len(events), committed(), 100 * WEEK_MS, lambda *_: None
@@ -52,7 +61,7 @@ def calls(n: int, seed: int) -> list[Event]:
         found.append(
             inference(
                 event_id=f"{seed}-{i}",
-                occurred_at=NOW_MS - rng.choice([0, 40 * 86_400_000]),
+                occurred_at=NOW_MS - rng.choice([0, 25 * 86_400_000]),
                 org_id=rng.choice(["acme", "acme", "globex"]),
                 ab_test_id=test,
                 arm=None if test is None else rng.choice("ab"),
@@ -111,7 +120,7 @@ def test_sums_are_those_of_python_and_a_repeated_insert_adds_nothing(server: Cli
 
 
 def test_many_new_units_at_once_are_counted_once(server: ClickHouse) -> None:
-    """More groups than fit one block of the view."""
+    """Units by the ten thousand, inserted twice under one token."""
     events = [
         inference(event_id=str(i), unit_id=str(i), ab_test_id="t", arm="a") for i in range(70_000)
     ]
