@@ -189,9 +189,9 @@ class Worker:
         kafka = self._config.kafka
         source = kafka.topic(Topic.METRIC_PARTIALS)
         owned = sorted(tp.partition for tp in self.app.consumer.assignment() if tp.topic == source)
-        stored = await asyncio.to_thread(changelog.read, kafka, self._books, owned)
-        for partition, entries in stored.items():
-            self.shell.load(partition, entries)
+        await self.shell.restore(
+            lambda: asyncio.to_thread(changelog.read, kafka, self._books, owned)
+        )
         log.info("partitions loaded", partitions=owned)
 
     def _decode(self, message: Any) -> Message | None:

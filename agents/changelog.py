@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     TopicPartition,
@@ -84,12 +85,12 @@ def read(kafka: KafkaConfig, books: Sequence[str], partitions: Iterable[int]) ->
     """
     book_of = {topic_of(kafka, book): book for book in books}
     wanted = sorted(partitions)
-    # The group is only a name: partitions are assigned by hand and nothing is committed.
-    consumer = Consumer(kafka.consumer(kafka.group(f"changelog-{uuid.uuid4().hex}")))
+    # The group is only a name: partitions are assigned by hand and nothing is committed. The client
+    # tells the end of a partition: after compaction no record need stand before it.
+    group = kafka.group(f"changelog-{uuid.uuid4().hex}")
+    consumer = Consumer(kafka.consumer(group, enable_partition_eof=True))
     try:
         latest = _latest(consumer, [(topic, p) for topic in book_of for p in wanted])
-    except KafkaException as error:
-        raise AgentsStopped(f"the changelogs could not be read: {error.args[0].str()}") from error
     finally:
         consumer.close()
     found: dict[int, dict[str, list[tuple[bytes, bytes]]]] = {p: {} for p in wanted}
@@ -103,13 +104,9 @@ def _latest(
 ) -> dict[tuple[str, int], dict[bytes, bytes]]:
     """The last value of every key up to the present ends; deleted keys are left out."""
     deadline = time.monotonic() + READ_TIMEOUT_S
-    ends = {
-        place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=KAFKA_TIMEOUT_S)
-        for place in places
-    }
-    pending = {place: high for place, (low, high) in ends.items() if high > low}
     latest: dict[tuple[str, int], dict[bytes, bytes]] = {place: {} for place in places}
-    consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in pending])
+    pending = set(places)
+    consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
     while pending:
         if time.monotonic() > deadline:
             raise AgentsStopped(
@@ -117,20 +114,18 @@ def _latest(
                 f"{len(pending)} partitions are left"
             )
         for message in consumer.consume(READ_MESSAGES, 0.2):
-            _take(message, latest)
-        # Compaction leaves gaps, so the position tells, not the last record.
-        for here in consumer.position([TopicPartition(*place) for place in pending]):
-            if here.offset >= pending[here.topic, here.partition]:
-                del pending[here.topic, here.partition]
+            place = str(message.topic()), int(message.partition() or 0)
+            error = message.error()
+            if error is None:
+                _take(message, latest[place])
+            elif error.code() == KafkaError._PARTITION_EOF:
+                pending.discard(place)
+            else:
+                log.warning("changelog not readable now", error=str(error))
     return latest
 
 
-def _take(message: Message, latest: Mapping[tuple[str, int], dict[bytes, bytes]]) -> None:
-    error = message.error()
-    if error is not None:
-        log.warning("changelog not readable now", error=str(error))
-        return
-    entries = latest[str(message.topic()), int(message.partition() or 0)]
+def _take(message: Message, entries: dict[bytes, bytes]) -> None:
     key, value = message.key() or b"", message.value()
     if value:
         entries[key] = value

@@ -13,7 +13,7 @@ publishes it again after the restart; nothing is ever published that is not reme
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -21,6 +21,7 @@ from typing import Protocol
 import structlog
 
 from agents.book import Book, Entry, Message, Publication
+from agents.changelog import Stored
 from agents.errors import AgentsStopped
 from streams import telemetry
 
@@ -60,6 +61,18 @@ class Shell:
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     _checkpoint_at: float = 0.0
     _beat_at: float = 0.0
+    _drops: int = 0
+
+    async def restore(self, read: Callable[[], Awaitable[Stored]]) -> None:
+        """Loads what `read` brings, unless partitions are taken away while it reads.
+
+        The next assignment then has its own restore, and knows what is still ours.
+        """
+        drops = self._drops
+        stored = await read()
+        if drops == self._drops:
+            for partition, entries in stored.items():
+                self.load(partition, entries)
 
     def load(self, partition: int, stored: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> None:
         """A partition is ours now; `stored` are its changelog entries by book."""
@@ -74,6 +87,7 @@ class Shell:
                 for book in self.books:
                     book.drop(partition)
             self._pending.clear()
+        self._drops += 1
 
     def apply(self, partition: int, message: Message | None, event: Acknowledged) -> None:
         """One message, with its event to acknowledge later. None: nothing in it can be used."""

@@ -6,12 +6,13 @@ meanwhile move nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from sinks.clickhouse import ClickHouse
+from streams.times import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _fact(row: Sequence[Any]) -> FactRow:
         key=key,
         version=version,
         author=author,
-        accepted_at=None if accepted_ms is None else _moment(accepted_ms),
+        accepted_at=None if accepted_ms is None else moment(accepted_ms),
         command_id=command_id,
         deleted=bool(deleted),
         entity=orjson.loads(entity) if entity else None,
@@ -139,17 +140,13 @@ def _command(row: Sequence[Any]) -> CommandRow:
         action=action,
         status=status,
         author=author,
-        submitted_at=_moment(submitted_ms),
-        decided_at=_moment(decided_ms),
+        submitted_at=moment(submitted_ms),
+        decided_at=moment(decided_ms),
         expected_version=expected_version,
         version=version,
         problems=tuple(map(ProblemRow, fields, texts, versions)),
         offset=offset,
     )
-
-
-def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _ms(moment: datetime | None, otherwise: int) -> int:

@@ -6,13 +6,12 @@ means no estimate: nothing was measured.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from schemas.records import AbVerdict, ArmCount, Candidate, Comparison, SelectionUpdate
 from sinks.clickhouse import ClickHouse
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from streams.times import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +116,10 @@ def _verdict(row: Sequence[Any]) -> AbVerdict:
         ab_test_id=ab_test_id,
         org_id=org_id,
         capability=capability,
-        as_of=_moment(as_of),
+        as_of=moment(as_of),
         status=status,
         winner=winner,
-        decided_at=None if decided_at is None else _moment(decided_at),
+        decided_at=None if decided_at is None else moment(decided_at),
         decision=decision,
         srm_p_value=srm_p_value,
         alpha=alpha,
@@ -140,16 +139,12 @@ def _selection(row: Sequence[Any]) -> SelectionUpdate:
         selection_id=selection_id,
         org_id=org_id,
         capability=capability,
-        issued_at=_moment(issued_at),
-        expires_at=_moment(expires_at),
+        issued_at=moment(issued_at),
+        expires_at=moment(expires_at),
         policy_version=policy_version,
         reason=reason,
         candidates=candidates,
     )
-
-
-def _moment(epoch_ms: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=epoch_ms)
 
 
 _MODEL_METRICS = """

@@ -16,7 +16,7 @@ from streams.columns import Floats, Integers, Mask, Numbers, Records
 from streams.groups import Groups, Source, group
 from streams.partials import PANE_MS, SKETCHED, TIDY
 from streams.price import NANO_PER_USD, ModelKey, PriceTable, to_nanos
-from streams.runs import lists, offsets_of, pair_order
+from streams.runs import cells, lists, pair_order
 
 
 def wide(records: Records, valid: Mask, source: Source, prices: PriceTable) -> pl.DataFrame:
@@ -165,12 +165,9 @@ def _sketch(runs: _Runs, values: Floats) -> tuple[pl.Series, pl.Series]:
     lowest = int(keys.min(initial=0))
     size = len(runs.n)
     _, joint, bits = pair_order(runs.code, size, (keys - lowest).astype(np.int64))
-    first = np.flatnonzero(np.diff(joint, prepend=-1))
-    owner = joint[first] >> bits
-    bins = joint[first] - (owner << bits) + lowest
-    offsets = offsets_of(np.bincount(owner, minlength=size))
+    first, offsets, distinct = cells(joint, bits, size)
     counts = np.diff(first, append=len(joint))
-    return lists(offsets, _narrow(bins)), lists(offsets, _narrow(counts))
+    return lists(offsets, _narrow(distinct + lowest)), lists(offsets, _narrow(counts))
 
 
 def _narrow(values: Integers) -> Any:

@@ -3,13 +3,14 @@
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import polars as pl
 from confluent_kafka import murmur2
 
 from schemas.wire import Codec
 from streams.partials import to_ipc
+from streams.times import moment
 from streams.types import InvalidRecord, OffsetSpan, RawBatch
 
 PARTIALS_BYTES_MAX = 8 * 1024 * 1024
@@ -130,9 +131,9 @@ def _events(wide: pl.DataFrame | None, tidy: pl.DataFrame | None) -> int:
     return inferences + (0 if tidy is None else int(tidy["n"].sum()))
 
 
-def _moment(timestamp_ms: int) -> datetime:
+def _claimed(timestamp_ms: int) -> datetime:
     """A message's timestamp; on a topic with CreateTime a producer may claim any."""
-    return datetime.fromtimestamp(min(max(0, timestamp_ms), YEAR_9999_MS) / 1000, UTC)
+    return moment(min(max(0, timestamp_ms), YEAR_9999_MS))
 
 
 def dead_letter(batch: RawBatch, reject: InvalidRecord, now: datetime, codec: Codec) -> Outgoing:
@@ -142,7 +143,7 @@ def dead_letter(batch: RawBatch, reject: InvalidRecord, now: datetime, codec: Co
         "source_topic": batch.topic,
         "source_partition": at.partition,
         "source_offset": at.offset,
-        "source_timestamp": _moment(at.timestamp_ms),
+        "source_timestamp": _claimed(at.timestamp_ms),
         "key": at.key,
         "value": batch.values[reject.row],
         "reason_code": reject.reason.value,

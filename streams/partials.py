@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from streams.runs import Integers, flat, lists, offsets_of, pair_order
+from streams.runs import Integers, cells, flat, lists, pair_order
 from streams.types import OffsetSpan, Partials
 
 DIMENSIONS = (
@@ -95,11 +95,9 @@ def _merged_sketches(
     _, counts = flat(rows["counts"])
     lowest = int(bins.min(initial=0))
     order, joint, bits = pair_order(np.repeat(group, lengths), groups, bins - lowest)
-    first = np.flatnonzero(np.diff(joint, prepend=-1))
-    owner = joint[first] >> bits
-    offsets = offsets_of(np.bincount(owner, minlength=groups))
+    first, offsets, distinct = cells(joint, bits, groups)
     sums = np.add.reduceat(counts[order], first) if len(first) else counts
-    return lists(offsets, joint[first] - (owner << bits) + lowest), lists(offsets, sums)
+    return lists(offsets, distinct + lowest), lists(offsets, sums)
 
 
 def wide_to_tidy(wide: pl.DataFrame) -> pl.DataFrame:

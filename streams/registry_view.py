@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self, TypeVar
 
 import structlog
@@ -16,6 +15,7 @@ from schemas.topics import Topic
 from schemas.wire import Codec
 from streams.follow import Follower
 from streams.kafka import KafkaConfig
+from streams.lifecycle import Startable
 
 RETRY_S = 1.0
 log = structlog.get_logger(__name__)
@@ -83,10 +83,6 @@ class RegistrySnapshot:
         """The snapshot after an accepted fact."""
         return self.with_facts([(key, fact)])
 
-    def without(self, key: str) -> Self:
-        """The snapshot after a null: nothing is known of the key any more."""
-        return self.with_facts([(key, None)])
-
     def with_facts(self, facts: Iterable[tuple[str, RegistryFact | None]]) -> Self:
         """The snapshot after facts in their order; copies only the shelves that change."""
         revision, live = self.revision, dict(self.live)
@@ -108,24 +104,13 @@ def kind_of(key: str) -> str:
     return key.split("/", 2)[1] if key.count("/") else ""
 
 
-class RegistryView:
+class RegistryView(Startable):
     """Reads the registry topic in a thread of its own; `snapshot` is always whole and immutable."""
 
     def __init__(self, kafka: KafkaConfig, codec: Codec) -> None:
         self._codec = codec
         self._snapshot = RegistrySnapshot()
         self._follower = Follower(kafka, Topic.REGISTRY, self._take)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def start(self) -> Self:
         """As `with`, for owners that end with `close`."""

@@ -33,6 +33,17 @@ def pair_order(code: Integers, size: int, bins: Integers) -> tuple[Integers, Int
     return order, joint[order], bits
 
 
+def cells(joint: Integers, bits: int, size: int) -> tuple[Integers, Any, Integers]:
+    """(first place of each distinct pair, offsets of each code's bins, the bins) of sorted pairs.
+
+    Codes are below `size`.
+    """
+    first = np.flatnonzero(np.diff(joint, prepend=-1))
+    owner = joint[first] >> bits
+    offsets = offsets_of(np.bincount(owner, minlength=size))
+    return first, offsets, joint[first] - (owner << bits)
+
+
 def offsets_of(lengths: Integers) -> npt.NDArray[np.int32]:
     """Where each of some lists begins, and where the last one ends."""
     offsets = np.zeros(len(lengths) + 1, np.int32)

@@ -11,7 +11,7 @@ replay, has the same ids.
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from agents.policy.contributions import ModelKey, Place
@@ -28,6 +28,7 @@ from agents.policy.shifts import (
 from agents.policy.sums import Tally
 from agents.policy.window import Block, Span, Window
 from schemas.records import AbVerdict, Alert, SelectionUpdate, Severity
+from streams.times import moment
 
 CALM_MINUTES = 3
 EPISODE_MINUTES = 25
@@ -154,8 +155,8 @@ def _shift_alert(place: Place, key: ModelKey, shift: Shift, span: Span, now: dat
         value=shift.value,
         expected=shift.expected,
         p_value=shift.p_value,
-        window_start=_moment(span.start_ms),
-        window_end=_moment(span.end_ms),
+        window_start=moment(span.start_ms),
+        window_end=moment(span.end_ms),
     )
 
 
@@ -210,7 +211,3 @@ def load_watch(value: Mapping[str, Any]) -> Watch:
 
 def _id(*parts: object) -> str:
     return str(uuid.uuid5(_IDS, "\x1f".join(str(part) for part in parts)))
-
-
-def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import structlog
@@ -25,6 +24,7 @@ from schemas.wire import Codec
 from streams.errors import ViewFailed, ViewNotLoaded
 from streams.follow import Follower
 from streams.kafka import KafkaConfig
+from streams.lifecycle import Startable
 from streams.registry_view import RegistryView
 
 TIMEOUT_S = 15.0
@@ -62,7 +62,7 @@ class _Sent(NamedTuple):
     submitted_at: datetime
 
 
-class RegistryClient:
+class RegistryClient(Startable):
     """Sends commands. For any number of threads; `submit` blocks its caller only.
 
     `view`: where a change must be visible before `submit` returns; its owner closes it.
@@ -84,17 +84,6 @@ class RegistryClient:
         )
         self._stop = threading.Event()
         self._serving = threading.Thread(target=self._serve, name="registry-client", daemon=True)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def start(self) -> Self:
         """Begins to listen for outcomes. Returns at once, also while Kafka is away."""

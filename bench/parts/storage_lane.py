@@ -25,6 +25,7 @@ from streams.reduce import Context as Reduction
 from streams.reduce import reduce
 from streams.source import raw_batch
 from streams.types import Coordinates, RawBatch
+from tests.support.events import never_skipped
 
 DAY_MS = 86_400_000
 POLL_S = 0.02
@@ -165,13 +166,9 @@ def _case(name: str, settings: Settings, topic: Topic) -> Case:
             raw = raw_batch(at.topic, batch, [(0, len(batch) - 1)])
             places: list[Any] = [m.offset() for m in batch]
             week = 7 * DAY_MS
-            messages = Messages(raw, at.partition, places, (), committed(), week, _never_skipped)
+            messages = Messages(raw, at.partition, places, (), committed(), week, never_skipped)
             tables.append(spec.rows(messages))
     return Case(name, settings, spec, sum(at.offset for at in ends), tables)
-
-
-def _never_skipped(offset: int, why: str) -> None:
-    raise ValueError(f"message {offset} became no row: {why}")
 
 
 def _new_tables(context: Context, case: Case) -> None:

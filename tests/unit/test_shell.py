@@ -10,6 +10,7 @@ import pytest
 
 from agents.alerts import Alerts
 from agents.book import Entry, Message, Publication
+from agents.changelog import Stored
 from agents.errors import AgentsStopped
 from agents.policy.selection import Decision
 from agents.selector import Selector
@@ -192,3 +193,20 @@ async def test_a_process_that_slept_through_its_session_stops() -> None:
     running = shell(Broker(), stall_limit_s=0.0)
     with pytest.raises(AgentsStopped, match="stood still"):
         await asyncio.wait_for(running.run(), 10)
+
+
+async def test_a_restore_that_a_rebalance_overtakes_brings_nothing_back() -> None:
+    """What was read may belong to another worker by then; the next assignment restores anew."""
+    broker = Broker()
+    owner = shell(broker)
+
+    async def overtaken() -> Stored:
+        await owner.drop()
+        return {0: {}}
+
+    async def undisturbed() -> Stored:
+        return {1: {}}
+
+    await owner.restore(overtaken)
+    await owner.restore(undisturbed)
+    assert set(owner._pending) == {1}

@@ -1,10 +1,8 @@
 """Reports calls of models, and outcomes that arrive later, without ever holding up the caller."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime
-from types import TracebackType
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
@@ -13,6 +11,7 @@ from rheostat_client import rules
 from rheostat_client.assign import Assignment
 from rheostat_client.call import Call, Served
 from rheostat_client.choice import Choice
+from rheostat_client.closing import Closing
 from rheostat_client.config import Config
 from rheostat_client.errors import InvalidValue
 from rheostat_client.events import (
@@ -30,7 +29,7 @@ DELIVERY_MS = 120_000
 _LATENCY = rules.INFERENCE.numbers["latency_ms"]
 
 
-class Reporter:
+class Reporter(Closing):
     """Sends events of one organisation to Kafka from a background thread.
 
     Never blocks and never raises because Kafka is slow or away: up to `buffer_events` wait in
@@ -139,28 +138,6 @@ class Reporter:
             self._outbox.drop("invalid", "a call took more than a day")
             return
         self._outbox.put("InferenceEvent", record)
-
-    def __enter__(self) -> "Reporter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> "Reporter":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self.close)
 
 
 def _now_ms() -> int:

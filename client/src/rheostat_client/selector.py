@@ -1,18 +1,17 @@
 """Picks the model that serves next, from memory."""
 
-import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from rheostat_client import ending, explain, fallback, forking
 from rheostat_client.ab_tests import AbTests
 from rheostat_client.assign import Arm, Assignment, NotAssigned, assign
 from rheostat_client.choice import Choice
 from rheostat_client.chooser import Chooser
+from rheostat_client.closing import Closing
 from rheostat_client.config import Config
 from rheostat_client.follow import Follower
 from rheostat_client.requirements import Requirements
@@ -53,7 +52,7 @@ class Status:
     trouble: str | None
 
 
-class Selector:
+class Selector(Closing):
     """Follows the selections of one organisation in the background and chooses from them.
 
     The constructor returns at once, whether Kafka is there or not. `choose` reads memory only. It
@@ -166,28 +165,6 @@ class Selector:
         self._following = True
         for follower in self._followers:
             follower.start()
-
-    def __enter__(self) -> "Selector":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> "Selector":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self.close)
 
 
 def _snapshot(config: Config, options: SelectorOptions) -> Snapshot | None:
