@@ -15,7 +15,6 @@ from schemas.wire import HEADER_BYTES, Codec
 from streams.emit import target_partition
 
 CODEC = Codec(committed())
-POOL = 50_000
 EVENT_ID_BYTES = 14
 TIME_BYTES = 6
 """A time in milliseconds between 1970 and 2039 takes at most this many bytes as a varint."""
@@ -44,7 +43,7 @@ def varint(value: int) -> bytes:
 
 
 def pool(traffic: Traffic) -> list[Stamped]:
-    """POOL events or fewer, encoded once. The time follows the event id in InferenceEvent."""
+    """The events of the traffic, encoded once. The time follows the event id in InferenceEvent."""
     cut = HEADER_BYTES + EVENT_ID_BYTES
     return [
         Stamped(key, value[:cut], value[cut + TIME_BYTES :])

@@ -83,8 +83,8 @@ def _measure(context: Context, stack: Stack, stream: Stream) -> dict[str, Figure
     processes = {name: psutil.Process(stack.pid(name)) for name in WORKERS}
     stop = threading.Event()
     watchers = [
-        _Watcher(stop, lambda: _watch_panes(stack, stream.orgs, panes, stop)),
-        _Watcher(stop, lambda: _watch_selections(stack, selections, stop)),
+        _Watcher(lambda: _watch_panes(stack, stream.orgs, panes, stop)),
+        _Watcher(lambda: _watch_selections(stack, selections, stop)),
     ]
     for watcher in watchers:
         watcher.start()
@@ -159,9 +159,9 @@ def _settle(stack: Stack, stream: Stream, probes: Sequence[Probes]) -> None:
 class _Watcher(threading.Thread):
     """A thread whose failure is not lost."""
 
-    def __init__(self, stop: threading.Event, watch: Callable[[], None]) -> None:
+    def __init__(self, watch: Callable[[], None]) -> None:
         super().__init__(daemon=True)
-        self._stop_event, self._watch = stop, watch
+        self._watch = watch
         self._failure: Exception | None = None
 
     def run(self) -> None:
