@@ -240,6 +240,7 @@ def insert_panes_seconds(context: Context, past: int) -> tuple[list[float], list
 
     In turns, `context.rounds` times; the past has other organisations and days.
     """
+    context.lab.start_clickhouse()
     case = _panes_case(context)
     fresh: list[float] = []
     aged: list[float] = []
