@@ -1,4 +1,4 @@
-# The workers of Rheostat: streams, sinks, agents, and the commands topics, migrate, registry.
+# The workers of Rheostat: streams, sinks, agents, runner, and the commands topics, migrate, registry.
 # Kafka and ClickHouse are not in it, neither as Java nor as an embedded engine: see
 # requirements/image.txt and docs/operations.md.
 ARG PYTHON=3.13.9-slim-trixie

@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,21 @@ from agents import changelog, transport
 from agents.alerts import Alerts
 from agents.book import Book, Entry, Message, Publication
 from agents.errors import AgentsStopped, BadConfiguration
+from agents.evaluation.planner.agent import Planner, PlannerConfig
 from agents.monitor import Monitor
 from agents.policy.verdicts import Verdicts
 from agents.registry.agent import RegistryAgent, RegistryAgentConfig
+from agents.registry.verdicts import VerdictView
 from agents.security import credentials
 from agents.selector import Selector
 from agents.shell import LANE, Shell
+from agents.units import UnitReader
 from schemas.catalog import SchemaCatalog
 from schemas.convert import to_record
 from schemas.errors import MalformedMessage, UnknownSchema
 from schemas.topics import BULK_BYTES_MAX, Topic
 from schemas.wire import Codec
+from sinks.clickhouse import ClickHouse
 from streams import partials, telemetry
 from streams.kafka import KafkaConfig
 from streams.registry_view import RegistryView
@@ -45,6 +49,8 @@ class AgentsConfig:
     instance: the same after a restart and no other worker's. The broker then gives a restarted
     worker its partitions back at once, instead of waiting for the session of the dead one to end.
     data_dir: where Faust makes its folder, which stays empty: state is in memory and in Kafka.
+    clickhouse: makes connections, for the planner of evaluations and for A/B tests analysed by
+    units; without, this worker plans nothing and such tests wait.
     """
 
     kafka: KafkaConfig
@@ -54,6 +60,7 @@ class AgentsConfig:
     replication_factor: int = 1
     session_timeout_s: float = 10.0
     health: telemetry.Health = field(default_factory=telemetry.Health)
+    clickhouse: Callable[[], ClickHouse] | None = None
 
 
 def run(config: AgentsConfig, stop: threading.Event) -> None:
@@ -65,12 +72,37 @@ def run(config: AgentsConfig, stop: threading.Event) -> None:
         config.health.waiting(LANE, "reading the registry")
         registry.wait_loaded(REGISTRY_TIMEOUT_S)
         own = RegistryAgentConfig(config.kafka, config.catalog, config.instance, config.health)
-        with RegistryAgent(own, registry, stop):
+        with RegistryAgent(own, registry, stop), _planner(config, registry, stop):
             asyncio.run(_run(config, registry, stop))
 
 
+def _planner(
+    config: AgentsConfig, registry: RegistryView, stop: threading.Event
+) -> AbstractContextManager[Any]:
+    if config.clickhouse is None:
+        return nullcontext()
+    own = PlannerConfig(
+        config.kafka, config.catalog, config.instance, config.clickhouse, config.health
+    )
+    return Planner(own, registry, stop)
+
+
 async def _run(config: AgentsConfig, registry: RegistryView, stop: threading.Event) -> None:
-    monitor = Monitor(registry.snapshot, Verdicts())
+    units = None if config.clickhouse is None else UnitReader(config.clickhouse()).start()
+    published = VerdictView(config.kafka, Codec(config.catalog))
+    published.start()
+    try:
+        monitor = Monitor(registry.snapshot, Verdicts(), units, published.latest)
+        await _work(config, registry, monitor, stop)
+    finally:
+        published.close()
+        if units is not None:
+            units.close()
+
+
+async def _work(
+    config: AgentsConfig, registry: RegistryView, monitor: Monitor, stop: threading.Event
+) -> None:
     worker = Worker(config, [Selector(registry.snapshot), monitor, Alerts()])
     config.health.waiting(LANE, "joining the group")
     await worker.start()
@@ -98,7 +130,12 @@ class Worker:
         self._failure: Exception | None = None
         self._topics = {
             topic: self._raw_topic(config.kafka.topic(topic))
-            for topic in (Topic.AB_VERDICTS, Topic.SELECTION_UPDATES, Topic.ALERTS)
+            for topic in (
+                Topic.AB_VERDICTS,
+                Topic.SELECTION_UPDATES,
+                Topic.ALERTS,
+                Topic.REGISTRY_COMMANDS,
+            )
         }
         self._connect()
 

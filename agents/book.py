@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
-from agents.policy.contributions import Contributions, production
+from agents.policy.contributions import Contributions, evaluations, production
 from schemas.records import ControlRecord
 from schemas.topics import Topic
 from streams.types import Partials
@@ -37,6 +37,12 @@ class Message:
     def production(self) -> Contributions:
         """What it adds to production traffic, worked out once for all books. Read only."""
         return production(self.partials.frame)
+
+    @cached_property
+    def evaluations(self) -> Contributions:
+        """The same of evaluations; empty at once for a message without any."""
+        frame = self.partials.frame
+        return evaluations(frame) if (frame["source"] == "evaluation").any() else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,15 @@ from agents.policy.contributions import Place
 from agents.policy.window import Block, Span, Window
 
 BLOCK = "block"
+PRIOR = "prior"
+"""A block of evaluations."""
 
 
-def block_entries(place: Place, window: Window) -> Iterator[Entry]:
+def block_entries(place: Place, window: Window, kind: str = BLOCK) -> Iterator[Entry]:
     """The blocks that are not stored yet; afterwards they count as stored."""
     for span, block in window.unsaved():
         value = None if block is None else _dump(block)
-        yield Entry(orjson.dumps([BLOCK, *place, *span]), value)
+        yield Entry(orjson.dumps([kind, *place, *span]), value)
 
 
 def entry(kind: str, place: Place, value: object) -> Entry:
@@ -25,14 +27,18 @@ def entry(kind: str, place: Place, value: object) -> Entry:
 
 
 def read(
-    stored: Iterable[tuple[bytes, bytes]], windows: dict[Place, Window]
+    stored: Iterable[tuple[bytes, bytes]],
+    windows: dict[Place, Window],
+    priors: dict[Place, Window] | None = None,
 ) -> Iterator[tuple[str, Place, Any]]:
-    """Restores the blocks into `windows` and yields (kind, place, value) of everything else."""
+    """Restores the blocks into `windows`, those of evaluations into `priors`, and yields
+    (kind, place, value) of everything else."""
     for raw_key, raw_value in stored:
         kind, org, capability, *rest = orjson.loads(raw_key)
         place, value = Place(org, capability), orjson.loads(raw_value)
-        if kind == BLOCK:
-            window = windows.setdefault(place, Window())
+        if kind == BLOCK or (kind == PRIOR and priors is not None):
+            held = windows if kind == BLOCK or priors is None else priors
+            window = held.setdefault(place, Window())
             window.restore(Span(*rest), value["offset"], value["models"])
         else:
             yield kind, place, value

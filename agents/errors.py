@@ -2,6 +2,7 @@
 
 AgentError
 ├── AgentsStopped        something that a restart of the process has to cure
+├── LogGone              records that are needed again are no longer in Kafka
 ├── BadConfiguration     a setting that cannot work; nothing was started
 ├── RegistryFileInvalid  a registry file with mistakes: all of them, each with its line and field
 ├── CommandRefused       the registry agent refused a change: every reason, with its field
@@ -21,6 +22,10 @@ class AgentError(Exception):
 
 class AgentsStopped(AgentError):
     """The worker cannot go on in this process; a supervisor should start it again."""
+
+
+class LogGone(AgentError):
+    """Retention has deleted what was asked for. The message says what there is."""
 
 
 class BadConfiguration(AgentError):

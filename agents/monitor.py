@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import orjson
 import polars as pl
 
+from agents.ab_parts import Followed, NoUnits, Statistics, TrialKey, Units
 from agents.book import Entry, Message, Publication
+from agents.policy import reweigh
 from agents.policy.alerts import srm_alert
+from agents.policy.sources import Position
+from agents.policy.units import UnitFindings
 from schemas.entities import AbTest
-from schemas.records import AbVerdict
+from schemas.records import AbVerdict, RegistryFact
 from schemas.topics import Topic
 from streams.registry_view import RegistrySnapshot
 
@@ -20,40 +24,13 @@ FOLLOWED = ("running",)
 """Traffic of a test in another status is not part of it. Verdicts of stopped ones still go out."""
 
 
-class Statistics(Protocol):
-    """The pure statistics behind the monitor. States are values: functions return new ones."""
-
-    def zero(self, test: AbTest) -> Any:
-        """The state of a test that saw nothing."""
-        ...
-
-    def apply(self, state: Any, test: AbTest, rows: pl.DataFrame) -> Any:
-        """The state with the rows of one message: tidy without sketches, of this test only."""
-        ...
-
-    def judge(self, state: Any, test: AbTest, now: datetime) -> tuple[Any, AbVerdict]:
-        """The verdict, and the state that remembers what it decided."""
-        ...
-
-    def dump(self, state: Any) -> Mapping[str, Any]:
-        """The state as JSON values."""
-        ...
-
-    def load(self, value: Mapping[str, Any]) -> Any:
-        """The inverse of `dump`."""
-        ...
-
-
-class TrialKey(NamedTuple):
-    """An A/B test of an organisation."""
-
-    org_id: str
-    ab_test_id: str
+Published = Mapping[tuple[str, str], AbVerdict]
+"""The newest verdict of each (org_id, ab_test_id), whoever wrote it."""
 
 
 @dataclass(slots=True)
 class _Trial:
-    """One test. `offset`: of the last message that the state contains."""
+    """One test. `offset`: of the last message that the state contains. `units`: as last judged."""
 
     state: Any
     offset: int = -1
@@ -64,6 +41,9 @@ class _Trial:
     alerted: bool = False
     settled: bool = False
     """What matters is decided: numbers can wait for their turn."""
+    units: UnitFindings | None = None
+    wakes_at: datetime | None = None
+    weighed_at: datetime | None = None
 
 
 class Monitor:
@@ -71,11 +51,21 @@ class Monitor:
 
     name = "monitor"
 
-    def __init__(self, registry: Callable[[], RegistrySnapshot], statistics: Statistics) -> None:
+    def __init__(
+        self,
+        registry: Callable[[], RegistrySnapshot],
+        statistics: Statistics,
+        units: Units | None = None,
+        published: Callable[[], Published] = dict,
+    ) -> None:
         self._registry = registry
         self._statistics = statistics
+        self._units = units or NoUnits()
+        self._published = published
         self._snapshot: RegistrySnapshot | None = None
+        self._facts: dict[TrialKey, RegistryFact] = {}
         self._tests: dict[TrialKey, AbTest] = {}
+        self._told_at: datetime | None = None
         self._trials: dict[int, dict[TrialKey, _Trial]] = {}
 
     def load(self, partition: int, entries: Iterable[tuple[bytes, bytes]]) -> None:
@@ -100,18 +90,21 @@ class Monitor:
             trial = trials.get(key) or _Trial(self._statistics.zero(test))
             trials[key] = trial
             if trial.offset < message.offset:
-                trial.state = self._statistics.apply(trial.state, test, rows)
+                at = Position(message.partition, message.offset, self._facts[key].version)
+                trial.state = self._statistics.apply(trial.state, test, rows, at)
                 trial.offset = message.offset
                 trial.touched = trial.unsaved = fresh = True
         return fresh
 
     def decide(self, now: datetime) -> Sequence[Publication]:
         self._refresh()
+        self._tell(now)
+        self._adopt()
         return [
             publication
             for partition, trials in self._trials.items()
             for key, trial in trials.items()
-            if trial.touched and key in self._tests
+            if key in self._tests and self._due(key, trial, now)
             for publication in self._consider(partition, key, trial, now)
         ]
 
@@ -133,11 +126,51 @@ class Monitor:
         if snapshot is self._snapshot:
             return
         self._snapshot = snapshot
-        tests = (f.entity for f in snapshot.ab_tests.values() if isinstance(f.entity, AbTest))
-        self._tests = {TrialKey(t.org_id, t.ab_test_id): t for t in tests}
+        before = self._facts
+        facts = {
+            TrialKey(f.entity.org_id, f.entity.ab_test_id): f
+            for f in snapshot.ab_tests.values()
+            if isinstance(f.entity, AbTest)
+        }
+        self._facts = facts
+        self._tests = {k: f.entity for k, f in facts.items() if isinstance(f.entity, AbTest)}
         for trials in self._trials.values():
-            for trial in trials.values():
-                trial.touched = True
+            for key, trial in trials.items():
+                trial.touched = trial.touched or facts.get(key) is not before.get(key)
+
+    def _tell(self, now: datetime) -> None:
+        """Says, once in NUMBERS_EVERY_S, which tests the sums by unit are wanted of."""
+        if self._told_at is not None and (now - self._told_at).total_seconds() < NUMBERS_EVERY_S:
+            return
+        self._told_at = now
+        wanted = []
+        for trials in self._trials.values():
+            for key, trial in trials.items():
+                test = self._tests.get(key)
+                if test is None or not _asked_for(test):
+                    continue
+                began_at = self._statistics.began_at(trial.state)
+                if began_at is not None:
+                    wanted.append(Followed(key, test, began_at))
+        self._units.follow(wanted)
+
+    def _adopt(self) -> None:
+        """Takes over what people decided."""
+        for key, verdict in self._published().items():
+            if verdict.decided_by is None:
+                continue
+            for trials in self._trials.values():
+                trial = trials.get(TrialKey(*key))
+                if trial is not None:
+                    state = self._statistics.adopt(trial.state, verdict)
+                    if state is not trial.state:
+                        trial.state, trial.touched, trial.unsaved = state, True, True
+
+    def _due(self, key: TrialKey, trial: _Trial, now: datetime) -> bool:
+        """Whether anything that a verdict rests on has changed."""
+        if trial.touched or trial.units is not self._units.latest(key):
+            return True
+        return trial.wakes_at is not None and now >= trial.wakes_at
 
     def _rows(self, frame: pl.DataFrame) -> Iterator[tuple[TrialKey, AbTest, pl.DataFrame]]:
         """The production rows of each test that is followed."""
@@ -163,11 +196,13 @@ class Monitor:
         soon = last is not None and (now - last).total_seconds() < NUMBERS_EVERY_S
         if soon and trial.settled:
             return
-        state, verdict = self._statistics.judge(trial.state, self._tests[key], now)
+        test, units = self._tests[key], self._units.latest(key)
+        state, verdict = self._statistics.judge(trial.state, test, now, units)
         shown = _relevant(verdict)
         if soon and shown == trial.shown:
             return
         trial.state, trial.shown, trial.published, trial.touched = state, shown, now, False
+        trial.units, trial.wakes_at = units, self._statistics.wakes_at(state, test)
         trial.settled = verdict.status in ("decided", "invalid")
         stored = self._entry(key, trial)
         yield Publication(partition, stored, Topic.AB_VERDICTS, key.ab_test_id, verdict)
@@ -176,6 +211,13 @@ class Monitor:
             trial.alerted = trial.unsaved = True
             raised = srm_alert(verdict, now)
             yield Publication(partition, stored, Topic.ALERTS, key.org_id, raised)
+        fact = self._facts[key]
+        if reweigh.due(fact, test, verdict, trial.weighed_at, now):
+            # Not remembered beyond this process: the registry refuses an outdated version.
+            trial.weighed_at = now
+            command = reweigh.reweighed(fact, test, verdict, now)
+            if command is not None:
+                yield Publication(partition, stored, Topic.REGISTRY_COMMANDS, test.key, command)
 
     def _entry(self, key: TrialKey, trial: _Trial) -> Entry:
         value = {
@@ -186,11 +228,21 @@ class Monitor:
         return Entry(orjson.dumps(list(key)), orjson.dumps(value))
 
 
+def _asked_for(test: AbTest) -> bool:
+    """Whether sums by unit say anything: to warn while it runs, as its numbers also later."""
+    if test.status in FOLLOWED:
+        return True
+    return test.analysis == "units" and test.status in ("paused", "stopped")
+
+
 def _relevant(verdict: AbVerdict) -> tuple[object, ...]:
     """What a reader would act on: everything but the numbers."""
     return (
         verdict.status,
         verdict.winner,
         verdict.decision,
+        verdict.recommendation,
+        verdict.decided_by,
+        verdict.warning is None,
         *((c.metric, c.arm, c.verdict) for c in verdict.comparisons),
     )

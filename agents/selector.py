@@ -6,18 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agents.book import Entry, Message, Publication
-from agents.entries import block_entries, entry, read
+from agents.entries import PRIOR, block_entries, entry, read
+from agents.policy import prior
 from agents.policy.alerts import fallback_alert
 from agents.policy.capabilities import Match, Requirement, Vocabulary, lineage, match
 from agents.policy.contributions import ModelKey, Place
-from agents.policy.selection import (
-    HEARTBEAT_S,
-    Decision,
-    Question,
-    due,
-    next_retirement,
-    select,
-)
+from agents.policy.selection import HEARTBEAT_S, Decision, due, next_retirement, select
+from agents.policy.shares import Shares
 from agents.policy.window import Window
 from schemas.entities import Model, ModelCapability, SelectionPolicy
 from schemas.topics import Topic
@@ -28,9 +23,13 @@ MINUTE_MS = 60_000
 
 @dataclass(slots=True)
 class _Desk:
-    """One capability: its window, what was decided, and whether anything changed since a look."""
+    """One capability: its window, what was decided, and whether anything changed since a look.
+
+    `prior`: evaluations of the last agents.policy.prior.LENGTH_MS, whether or not a policy looks.
+    """
 
     window: Window = field(default_factory=Window)
+    prior: Window = field(default_factory=Window)
     decision: Decision | None = None
     touched: bool = True
     restored: bool = False
@@ -75,6 +74,20 @@ def vocabularies(snapshot: RegistrySnapshot) -> dict[str, dict[str, ModelCapabil
     return found
 
 
+def contenders(snapshot: RegistrySnapshot, place: Place) -> list[Model]:
+    """The models that the selector considers for a capability, in any status."""
+    declared: dict[Place, list[Model]] = {}
+    vocabulary: dict[str, ModelCapability] = {}
+    for model in snapshot.entities(Model):
+        if model.org_id == place.org_id:
+            for capability in model.capabilities:
+                declared.setdefault(Place(model.org_id, capability), []).append(model)
+    for word in snapshot.entities(ModelCapability):
+        if word.org_id == place.org_id:
+            vocabulary[word.capability] = word
+    return _able(place, declared, vocabulary)
+
+
 def _able(
     place: Place, declared: Mapping[Place, list[Model]], vocabulary: Vocabulary
 ) -> list[Model]:
@@ -90,7 +103,7 @@ def _able(
 
 
 class Selector:
-    """Book of selections. Capabilities without a policy are not followed."""
+    """Book of selections. Of capabilities without a policy, only evaluations are followed."""
 
     name = "selector"
 
@@ -101,12 +114,16 @@ class Selector:
 
     def load(self, partition: int, entries: Iterable[tuple[bytes, bytes]]) -> None:
         windows: dict[Place, Window] = {}
+        priors: dict[Place, Window] = {}
         desks: dict[Place, _Desk] = {}
-        for _, place, value in read(entries, windows):
+        for _, place, value in read(entries, windows, priors):
             decision = _load_decision(value["decision"])
             desks[place] = _Desk(decision=decision, saved_watermark_ms=value["watermark_ms"])
         for place, window in windows.items():
             desks.setdefault(place, _Desk()).window = window
+        for place, window in priors.items():
+            window.watermark_ms = max(span.end_ms for span in window.blocks)
+            desks.setdefault(place, _Desk()).prior = window
         for desk in desks.values():
             desk.restored = True
             desk.window.watermark_ms = desk.saved_watermark_ms
@@ -126,6 +143,14 @@ class Selector:
             desk = desks.setdefault(place, _Desk())
             if desk.window.apply(panes, message.offset, _length_ms(ruled[1]), now_ms):
                 desk.touched = fresh = True
+        # Also without a policy: one that comes later looks back as far as any other.
+        for place, panes in message.evaluations.items():
+            desk = desks.setdefault(place, _Desk())
+            if desk.prior.apply(panes, message.offset, prior.LENGTH_MS, now_ms):
+                fresh = True
+                ruled = self._rules.policies.get(place)
+                if ruled is not None and ruled[1].prior_samples > 0:
+                    desk.touched = True
         return fresh
 
     def decide(self, now: datetime) -> Sequence[Publication]:
@@ -143,11 +168,12 @@ class Selector:
             if desk.window.watermark_ms != desk.saved_watermark_ms:
                 entries.append(_desk_entry(place, desk))
             entries += block_entries(place, desk.window)
+            entries += block_entries(place, desk.prior, PRIOR)
         return entries
 
     def size(self) -> int:
         every = (desk for desks in self._desks.values() for desk in desks.values())
-        return sum(len(desk.window.blocks) + 1 for desk in every)
+        return sum(len(d.window.blocks) + len(d.prior.blocks) + 1 for d in every)
 
     def _refresh(self) -> None:
         if self._rules.update(self._registry()):
@@ -162,11 +188,10 @@ class Selector:
         turned = desk.turns_at is not None and now >= desk.turns_at
         if ruled is None or not (desk.touched or desk.restored or turned or _beats(desk, now)):
             return
-        version, policy = ruled
-        desk.window.expire(_length_ms(policy))
+        desk.window.expire(_length_ms(ruled[1]))
         models = self._rules.models.get(place, [])
         desk.turns_at = next_retirement(models, now)
-        question = Question(policy, version, models, desk.window.sums)
+        question = prior.question(ruled, models, desk.window.sums, desk.prior.sums)
         before = desk.decision
         update, decision = select(question, before, now)
         # A restored decision may have been stored and not published: publish once more.
@@ -209,6 +234,12 @@ def _dump_decision(decision: Decision | None) -> dict[str, Any] | None:
         "alerted": decision.alerted,
         "signature": decision.signature,
         "published_at": decision.published_at,
+        "shares": None
+        if decision.shares is None
+        else {
+            "by_model": [[*key, share] for key, share in decision.shares.by_model],
+            "since": decision.shares.since,
+        },
     }
 
 
@@ -223,7 +254,16 @@ def _load_decision(value: dict[str, Any] | None) -> Decision | None:
         alerted=value["alerted"],
         signature=value["signature"],
         published_at=_moment(value["published_at"]),
+        shares=_load_shares(value.get("shares")),
     )
+
+
+def _load_shares(value: dict[str, Any] | None) -> Shares | None:
+    """None of decisions from before shares were remembered."""
+    if value is None:
+        return None
+    by_model = tuple((ModelKey(*key), share) for *key, share in value["by_model"])
+    return Shares(by_model, _moment(value["since"]))
 
 
 def _moment(text: str) -> datetime:

@@ -60,7 +60,7 @@ class Shell:
     _pending: dict[int, list[Acknowledged]] = field(default_factory=dict)
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     _checkpoint_at: float = 0.0
-    _beat_at: float = 0.0
+    _beat_at: float = field(default_factory=time.monotonic)
     _drops: int = 0
 
     async def restore(self, read: Callable[[], Awaitable[Stored]]) -> None:
@@ -105,9 +105,19 @@ class Shell:
     async def run(self) -> None:
         """Ticks until cancelled. Raises AgentsStopped when this process was stalled for long."""
         self._beat_at = time.monotonic()
+        running = {asyncio.create_task(self._watch()), asyncio.create_task(self._tick())}
+        try:
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+
+    async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._check_stall()
             self.health.beat(LANE)
             async with self._busy:
                 await self._publish()
@@ -115,10 +125,16 @@ class Shell:
                     await self._checkpoint()
                     self._checkpoint_at = time.monotonic()
 
+    async def _watch(self) -> None:
+        """Notes that this process runs. Apart from the ticks, which may wait for a slow broker."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._check_stall()
+            self._beat_at = time.monotonic()
+
     def _check_stall(self) -> None:
         """A worker that slept through its session must not write: others own its partitions."""
         silent_s = time.monotonic() - self._beat_at
-        self._beat_at = time.monotonic()
         if silent_s > self.stall_limit_s:
             raise AgentsStopped(
                 f"this process stood still for {silent_s:.1f} s; its partitions may have been "
@@ -135,7 +151,8 @@ class Shell:
             target = (book.name, publication.partition)
             by_target.setdefault(target, []).append(publication.entry)
         for (name, partition), entries in by_target.items():
-            await self.ports.store(name, partition, entries)
+            await self._store(name, partition, entries)
+        self._check_stall()
         await self.ports.publish([publication for _, publication in decided])
         for _, publication in decided:
             telemetry.PUBLISHED.labels(publication.topic.value).inc()
@@ -146,9 +163,13 @@ class Shell:
             entries = {book.name: book.unsaved(partition) for book in self.books}
             for name, unsaved in entries.items():
                 if unsaved:
-                    await self.ports.store(name, partition, unsaved)
+                    await self._store(name, partition, unsaved)
             for event in events:
                 event.ack()
             del pending[: len(events)]
         for book in self.books:
             telemetry.STATE_SIZE.labels(book.name).set(book.size())
+
+    async def _store(self, book: str, partition: int, entries: Sequence[Entry]) -> None:
+        self._check_stall()
+        await self.ports.store(book, partition, entries)

@@ -20,7 +20,19 @@ from rich.table import Table
 from bench.context import Context
 from bench.figures import TARGETS, Figure, Figures, merged
 from bench.lab import Lab
-from bench.parts import client, data_lane, end_to_end, peers, scaling, storage_lane
+from bench.parts import (
+    api,
+    api_metrics,
+    client,
+    data_lane,
+    end_to_end,
+    peers,
+    planner,
+    runner,
+    scaling,
+    stats,
+    storage_lane,
+)
 
 RESULT = Path(__file__).parent / "results" / "latest.json"
 console = Console()
@@ -33,8 +45,13 @@ PARTS: Mapping[str, Part] = {
     "end_to_end": end_to_end.run,
     "scaling": scaling.run,
     "client": lambda _: client.run(),
+    "stats": stats.run,
+    "runner": runner.run,
+    "planner": planner.run,
+    "api": api.run,
+    "api_metrics": api_metrics.run,
 }
-ALSO = {"worker": "end_to_end"}
+ALSO = {"worker": "end_to_end", "registry": "api"}
 """Parts whose figures another one gives."""
 
 

@@ -35,8 +35,21 @@ TARGETS: Mapping[str, Target] = {
     "worker.rss_growth_mb_per_minute": Target("at most", 10),
     "scaling.events_growth": Target("at most", 1.1),
     "scaling.panes_growth": Target("at most", 1.1),
+    "runner.cpu_ms_per_case": Target("at most", 2),
+    "runner.ratio_to_ideal": Target("at most", 1.3),
+    "planner.rss_mb": Target("at most", 600),
     "client.choose_p99_us": Target("at most", 50),
     "client.report_us": Target("at most", 20),
+    "stats.verdict_ms": Target("at most", 2),
+    "stats.tests_per_cpu_second": Target("at least", 1000),
+    # alpha, and what 10,000 simulated tests of a sound method exceed once in a thousand times.
+    "stats.worst_false_positive_rate": Target("at most", 0.0568),
+    "stats.power_gap_points": Target("at most", 2),
+    "stats.unit_analysis_ms": Target("at most", 300),
+    "api.metrics_query_ms": Target("at most", 200),
+    "registry.write_p99_ms": Target("at most", 150),
+    "api.reads_per_cpu_second": Target("at least", 1000),
+    "api.read_p99_ms": Target("at most", 20),
 }
 
 

@@ -133,9 +133,9 @@ class Lab:
         )
 
     @contextmanager
-    def worker(self, kind: str, settings: Settings) -> Iterator[Child]:
-        """A worker that reads this prefix, ready."""
-        child = self._start(kind, {"RHEOSTAT_TOPIC_PREFIX": settings.topic_prefix})
+    def worker(self, kind: str, settings: Settings, **env: str) -> Iterator[Child]:
+        """A worker that reads this prefix, ready. `env`: further settings of it."""
+        child = self._start(kind, {"RHEOSTAT_TOPIC_PREFIX": settings.topic_prefix, **env})
         try:
             child.wait_ready()
             yield child

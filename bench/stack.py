@@ -26,6 +26,7 @@ class Stack:
     env: dict[str, str] = field(default_factory=dict)
     kafka_port: int = field(default_factory=free_port)
     clickhouse_port: int = field(default_factory=free_port)
+    api_port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -38,6 +39,7 @@ class Stack:
         command = [sys.executable, "-m", "infra", "up", "--data-dir", str(self.data_dir)]
         ports = ["--kafka-port", str(self.kafka_port)]
         ports += ["--clickhouse-port", str(self.clickhouse_port)]
+        ports += ["--api-port", str(self.api_port)]
         with (self.data_dir / "up.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *ports, *self.options],

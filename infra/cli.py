@@ -15,10 +15,17 @@ from rich.console import Console
 
 from agents.errors import AgentError
 from infra import configuration, logs
+from infra.ab_commands import ab_app
+from infra.ab_many_commands import register as register_ab_many
+from infra.datasets_commands import datasets_app
 from infra.errors import OperatorError
+from infra.evaluation_commands import register as register_evaluations
 from infra.registry_commands import keys_app, registry_app
 from infra.settings import Settings
+from infra.stats_commands import stats_app
 from infra.steps import Step
+from infra.suites_commands import suites_app
+from infra.traffic_commands import register as register_traffic
 from schemas.errors import ContractError
 from sinks.errors import SinkError
 from streams.errors import StreamError
@@ -32,6 +39,11 @@ app = typer.Typer(
 )
 app.add_typer(registry_app, name="registry")
 app.add_typer(keys_app, name="keys")
+app.add_typer(stats_app, name="stats")
+app.add_typer(suites_app, name="suites")
+app.add_typer(datasets_app, name="datasets")
+register_ab_many(ab_app)
+app.add_typer(ab_app, name="ab")
 console = Console()
 err = Console(stderr=True)
 
@@ -51,11 +63,6 @@ def main() -> None:
         sys.exit(1)
 
 
-def settings_with(**options: object) -> Settings:
-    """Settings with the command line's options over them. Raises OperatorError."""
-    return configuration.read(**options)
-
-
 @app.command()
 def up(
     data_dir: DataDir = None,
@@ -69,7 +76,7 @@ def up(
         list[str] | None, typer.Option("--scale", metavar="NAME=N", help="Run several of one.")
     ] = None,
 ) -> None:
-    """Run the whole stack in the foreground: Kafka, ClickHouse, streams, sinks, agents.
+    """Run the whole stack in the foreground: Kafka, ClickHouse, all workers and the API.
 
     Kafka or ClickHouse is skipped when RHEOSTAT_KAFKA_BOOTSTRAP or RHEOSTAT_CLICKHOUSE_URL names
     one of your own. Ctrl-C stops everything.
@@ -84,7 +91,7 @@ def up(
     """
     from infra.stack import StackOptions, build, exposed, parse_scale
 
-    settings = settings_with(
+    settings = configuration.read(
         data_dir=data_dir,
         kafka_port=kafka_port,
         clickhouse_port=clickhouse_port,
@@ -97,10 +104,12 @@ def up(
         if warning is not None:
             err.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
 
+    api = "" if "api" in options.without else f"API {resolved.local_api}/docs  "
+
     def announce() -> None:
         console.print(
             f"[bold green]ready[/]  Kafka {resolved.bootstrap}  ClickHouse "
-            f"{configuration.hidden(resolved.clickhouse)}  data {resolved.data_dir}  "
+            f"{configuration.hidden(resolved.clickhouse)}  {api}data {resolved.data_dir}  "
             "(Ctrl-C stops)",
             soft_wrap=True,
         )
@@ -133,14 +142,18 @@ def _steps(settings: Settings) -> list[Step]:
 @app.command()
 def worker(
     kind: Annotated[
-        str, typer.Argument(help="streams, sinks or agents (or the servers: kafka, clickhouse)")
+        str,
+        typer.Argument(
+            help="streams, sinks, agents, runner or api (or the servers: kafka, clickhouse)"
+        ),
     ],
 ) -> None:
     """Run one worker alone, in this process.
 
-    `streams` counts events, `sinks` store them in ClickHouse, `agents` decide. Start more of one
-    kind to share the work: they join the same consumer group. Give each its own
-    RHEOSTAT_WORKER_NAME, the same after a restart.
+    `streams` counts events, `sinks` store them in ClickHouse, `agents` decide, `runner` executes
+    the cases of evaluations, `api` serves the REST API on RHEOSTAT_API_PORT. Start more of one kind
+    to share the work: they join the same consumer group. Give each its own RHEOSTAT_WORKER_NAME,
+    the same after a restart.
 
     Example:
 
@@ -150,7 +163,7 @@ def worker(
 
     if kind not in KINDS:
         raise OperatorError(f"there is no worker named {kind}; there are {', '.join(KINDS)}.")
-    run(kind, settings_with())
+    run(kind, configuration.read())
 
 
 @app.command()
@@ -167,7 +180,7 @@ def topics(
     """
     from infra.topics import ensure
 
-    report = ensure(settings_with(), create=not check)
+    report = ensure(configuration.read(), create=not check)
     for name in report.created:
         console.print(f"[green]created[/] {name}", highlight=False)
     for name in report.present:
@@ -191,7 +204,7 @@ def migrate() -> None:
     """
     from infra.workers import migrate as apply
 
-    settings = settings_with()
+    settings = configuration.read()
     logs.configure("WARNING")
     applied = apply(settings)
     console.print("\n".join(f"[green]applied[/] {name}" for name in applied) or "nothing to apply")
@@ -227,117 +240,12 @@ def doctor(
     from infra.doctor.checks import examined
 
     logs.configure("CRITICAL")
-    settings = settings_with(data_dir=data_dir)
+    settings = configuration.read(data_dir=data_dir)
     raise typer.Exit(examined(settings, console, as_json=as_json, again_s=watch_s))
 
 
-@app.command()
-def demo(
-    data_dir: DataDir = None,
-    kafka_port: Annotated[int | None, typer.Option(help="Port of the demo's broker.")] = None,
-    clickhouse_port: Annotated[int | None, typer.Option(help="Port of its ClickHouse.")] = None,
-    api_port: Annotated[int | None, typer.Option(help="Port of its REST API.")] = None,
-    speed: Annotated[float, typer.Option(min=0.1, help="Trace seconds per second.")] = 60.0,
-    requests: Annotated[
-        int | None, typer.Option(min=1, help="Only so many requests of the trace.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Which question goes with which request.")] = 1,
-    live: Annotated[bool, typer.Option(help="A live view, or plain lines.")] = True,
-    keep: Annotated[bool, typer.Option(help="Leave the stack running until Ctrl-C.")] = False,
-    save_svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the view near the end into a file.")
-    ] = None,
-) -> None:
-    """Run the whole loop on real data, and show it live.
-
-    Starts a stack of its own (on free ports, in a folder that is removed afterwards unless you name
-    one), replays an hour of production requests in a minute: part of them in an A/B test of two
-    models, the others served by the model that the selection names. Then it compares what was
-    produced with what was counted, stored and dead-lettered. Exit 1 when a single record differs.
-
-    Examples:
-
-        rheostat demo
-
-        rheostat demo --speed 600 --no-live
-
-        rheostat demo --keep --data-dir demo-data
-    """
-    from infra.demo.run import DemoOptions, run
-    from infra.demo.session import SessionOptions
-
-    session = SessionOptions(speed, requests, seed, live, save_svg)
-    options = DemoOptions(data_dir, kafka_port, clickhouse_port, api_port, keep, session)
-    raise typer.Exit(run(settings_with(), options, console))
-
-
-@app.command()
-def produce(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines or CSV.")],
-    maps: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="FIELD=COLUMN", help="Where a field comes from; *N scales."),
-    ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="The same value in every event."),
-    ] = None,
-    topic: Annotated[
-        str, typer.Option(help="inference-events or feedback-events.")
-    ] = "inference-events",
-    format: Annotated[str, typer.Option(help="auto, jsonl or csv.")] = "auto",
-    delimiter: Annotated[str | None, typer.Option(help="Of CSV; default: comma.")] = None,
-    time_format: Annotated[
-        str, typer.Option(help="auto, iso, s, ms, us, ns or a strptime pattern.")
-    ] = "auto",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, show some events, send nothing.")
-    ] = False,
-    show: Annotated[int, typer.Option(min=0, help="How many events a dry run shows.")] = 3,
-    rate: Annotated[
-        float | None, typer.Option(min=0.001, help="Events a second; default: as fast as it goes.")
-    ] = None,
-    on_error: Annotated[
-        str, typer.Option(help="stop: send nothing when a line is bad; skip: send the others.")
-    ] = "stop",
-    rejects: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write every problem there, as JSON lines.")
-    ] = None,
-) -> None:
-    """Send your own calls, or feedback on them, from a file.
-
-    A field comes from the column that `--map` names, else from `--set`, else from the column of its
-    own name, else from its default: event_id is made from the line, unit_id is the event_id,
-    occurred_at is now, cached_input_tokens 0. Dots lead into nested JSON. Every line is checked as
-    the pipeline will check it before the first is sent.
-
-    Examples:
-
-        rheostat produce calls.jsonl --set org_id=acme --map model_id=model --dry-run
-
-        rheostat produce calls.csv --map latency_ms=seconds*1000 --map occurred_at=time
-
-        rheostat produce thumbs.csv --topic feedback-events --set metric=thumbs_up
-    """
-    from infra.produce.run import ProduceOptions, run
-
-    if on_error not in ("stop", "skip"):
-        raise OperatorError(f"--on-error {on_error} is neither stop nor skip.")
-    options = ProduceOptions(
-        path=path,
-        topic=topic,
-        format=format,
-        delimiter=delimiter,
-        maps=maps or (),
-        sets=sets or (),
-        time_format=time_format,
-        dry_run=dry_run,
-        show=show,
-        rate_per_s=rate,
-        skip=on_error == "skip",
-        rejects=rejects,
-    )
-    raise typer.Exit(run(settings_with(), options, console, err))
+register_traffic(app)
+register_evaluations(app)
 
 
 @app.command()

@@ -17,12 +17,12 @@ def configure(level: str = "INFO") -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     readable = sys.stderr.isatty()
+    # Tracebacks as text in either form: a pretty one would show variables, and secrets in them.
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
+        plain if readable else structlog.processors.JSONRenderer()
     )
-    if not readable:
-        shared.append(structlog.processors.format_exc_info)
-    shared.append(redact)  # last: tracebacks are text by now
+    shared += [structlog.processors.format_exc_info, redact]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

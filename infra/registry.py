@@ -4,6 +4,7 @@ import getpass
 from collections.abc import Callable
 from pathlib import Path
 
+from agents.evaluation.suites.judge import judge_with
 from agents.registry.apply import Applied, apply_with
 from agents.registry.client import RegistryClient, Sender
 from agents.registry.export import export, to_json, to_yaml
@@ -31,11 +32,11 @@ def apply_file(
     except UnicodeDecodeError as error:
         raise OperatorError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8.") from error
     codec, kafka = Codec(catalog(settings)), kafka_config(settings)
-    _require_topic(settings, kafka.topic(Topic.REGISTRY))
+    require_topic(settings, kafka.topic(Topic.REGISTRY))
     with RegistryView(kafka, codec) as view, RegistryClient(kafka, codec, view) as client:
-        known = view.wait_loaded(TIMEOUT_S).models.values()
-        models = {(m.org_id, m.model_id) for f in known if isinstance(m := f.entity, Model)}
-        file = parse(text, str(path), models)
+        known = view.wait_loaded(TIMEOUT_S)
+        models = {(m.org_id, m.model_id) for m in known.entities(Model)}
+        file = parse(text, str(path), models, judge_with(known))
         for warning in file.warnings:
             warn(str(warning))
         sender = Sender(author or getpass.getuser())
@@ -44,7 +45,7 @@ def apply_file(
 
 def export_text(settings: Settings, org_id: str | None, as_json: bool) -> str:
     """The registry as a file. Raises OperatorError when it has nothing of `org_id`; StreamError."""
-    _require_topic(settings, kafka_config(settings).topic(Topic.REGISTRY))
+    require_topic(settings, kafka_config(settings).topic(Topic.REGISTRY))
     with RegistryView(kafka_config(settings), Codec(catalog(settings))) as view:
         document = export(view.wait_loaded(TIMEOUT_S), org_id)
     if org_id is not None and not document:
@@ -52,7 +53,7 @@ def export_text(settings: Settings, org_id: str | None, as_json: bool) -> str:
     return to_json(document) if as_json else to_yaml(document)
 
 
-def _require_topic(settings: Settings, name: str) -> None:
+def require_topic(settings: Settings, name: str) -> None:
     """Says at once what waiting for the view would only tell later."""
     _, metadata = connect(settings)
     if name not in metadata.topics:

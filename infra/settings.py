@@ -25,6 +25,7 @@ PREFIX = "RHEOSTAT_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 DEFAULT_CONFIG = "rheostat.toml"
 ENDPOINTS = "endpoints.json"
+RATE = r"([1-9]\d{0,8}/(second|minute|hour))?"
 FORMS = {
     "kafka_bootstrap": (
         r"[^\s/,]+(,[^\s/,]+)*",
@@ -34,6 +35,9 @@ FORMS = {
     "topic_prefix": (r"[A-Za-z0-9_.-]{0,100}", "letters, digits, dots, dashes and underscores"),
     "host": (r"[A-Za-z0-9.-]+", "an IPv4 address or a host name"),
     "advertised_host": (r"[A-Za-z0-9.-]+", "an IPv4 address or a host name"),
+    "api_host": (r"[A-Za-z0-9.-]+", "an IPv4 address or a host name"),
+    "api_rate_per_caller": (RATE, "a rate such as 500/second, or empty"),
+    "api_rate_per_stranger": (RATE, "a rate such as 20/second, or empty"),
     "log_level": (r"DEBUG|INFO|WARNING|ERROR", "one of DEBUG, INFO, WARNING, ERROR"),
 }
 """What texts must look like, and how to say it."""
@@ -83,6 +87,30 @@ class Settings(BaseSettings):
         None, description="Password of the local ClickHouse's one user. Unset: none is asked."
     )
     api_port: int = Field(8080, ge=1, le=65535, description="Port of the REST API.")
+    api_host: str | None = Field(
+        None, description="Address that the REST API binds to. Unset: host."
+    )
+    api_max_body_kb: int = Field(
+        2048, ge=1, le=65536, description="Largest body of a request to the REST API."
+    )
+    api_rate_per_caller: str = Field(
+        "500/second", description="Requests of one key or user, in each process; empty: no limit."
+    )
+    api_rate_per_stranger: str = Field(
+        "20/second", description="Requests without a valid key, by address; empty: no limit."
+    )
+    api_cors_origins: list[str] = Field(
+        default_factory=list,
+        description='Web pages of other hosts that may use the REST API: ["https://…"].',
+    )
+    oidc_issuer: str | None = Field(
+        None, description="Issuer whose tokens the REST API takes beside API keys. Unset: none."
+    )
+    oidc_audience: str | None = Field(None, description="Audience that such tokens must name.")
+    oidc_jwks_url: str | None = Field(
+        None, description="Where its keys are published. Unset: as the issuer's discovery says."
+    )
+    oidc_jwks_file: Path | None = Field(None, description="A file with its keys, instead.")
     metrics_port: int = Field(
         9400, ge=0, le=65535, description="First port of the processes' own HTTP pages; 0: any."
     )
@@ -92,6 +120,19 @@ class Settings(BaseSettings):
     batch_size: int = Field(50_000, ge=1, le=1_000_000, description="Largest micro-batch, rows.")
     linger_ms: int = Field(200, ge=1, description="Longest wait for a micro-batch to fill.")
     broker_heap_mb: int = Field(512, ge=256, description="Heap of the local broker.")
+    secrets_dir: Path | None = Field(
+        None,
+        description="Folder of the files that file: references of model endpoints name. Unset: "
+        "secrets in the data dir.",
+    )
+    runner_concurrency: int = Field(
+        256, ge=1, le=10_000, description="Most calls of one model at a time, for each runner."
+    )
+    embedders: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description="Where the scorer semantic_similarity gets embeddings, by name: "
+        '{"default": {"url": "http://localhost:8081/v1", "model": "all-minilm"}}.',
+    )
     worker_name: str = Field(
         "", description="Name of this process among its kind, the same after a restart."
     )
@@ -131,6 +172,11 @@ class Settings(BaseSettings):
         return self.data_dir / "run"
 
     @property
+    def secrets_folder(self) -> Path:
+        """Where files with endpoints' keys are."""
+        return self.secrets_dir or self.data_dir / "secrets"
+
+    @property
     def bootstrap(self) -> str:
         """Where Kafka is: configured, else the stack of this data dir, else the local default."""
         return self.kafka_bootstrap or self.running("kafka_bootstrap") or self.local_bootstrap
@@ -141,6 +187,11 @@ class Settings(BaseSettings):
         if self.clickhouse_url is not None:
             return self.clickhouse_url.get_secret_value()
         return self.running("clickhouse_url") or self.local_clickhouse
+
+    @property
+    def api(self) -> str:
+        """URL of the REST API: of the stack of this data dir, else where ours would listen."""
+        return self.running("api_url") or self.local_api
 
     @property
     def local_bootstrap(self) -> str:
@@ -154,6 +205,11 @@ class Settings(BaseSettings):
         if self.clickhouse_local_password is not None:
             user = f"default:{quote(self.clickhouse_local_password.get_secret_value(), safe='')}@"
         return f"http://{user}{reachable(self.host)}:{self.clickhouse_port}"
+
+    @property
+    def local_api(self) -> str:
+        """URL of the REST API of these settings, seen from this machine."""
+        return f"http://{reachable(self.api_host or self.host)}:{self.api_port}"
 
     def environment(self) -> dict[str, str]:
         """These settings as the environment of a child process."""
@@ -184,4 +240,4 @@ def reachable(host: str) -> str:
 def _as_text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)

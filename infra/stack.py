@@ -19,7 +19,7 @@ from infra.settings import LOOPBACK, Settings, reachable
 from infra.steps import Step
 from infra.supervisor import Child, Supervisor
 
-WORKERS = ("streams", "sinks", "agents")
+WORKERS = ("streams", "sinks", "agents", "runner", "api")
 SERVERS = ("kafka", "clickhouse")
 USED_BY = {"kafka": WORKERS, "clickhouse": ("sinks",)}
 """Which workers cannot run without a server."""
@@ -69,6 +69,8 @@ def build(
     there = {name for name in SERVERS if name in servers or _address(settings, name)}
     todo = [step for step in steps(resolved) if there.issuperset(step.needs)]
     endpoints = {"kafka_bootstrap": resolved.bootstrap, "clickhouse_url": resolved.clickhouse}
+    if "api" in kinds:
+        endpoints["api_url"] = resolved.local_api
 
     def prepare() -> None:
         for name in servers:
@@ -95,7 +97,9 @@ def exposed(settings: Settings, options: StackOptions) -> str | None:
 
 
 def port_remedy(server: str) -> str:
-    """What to do when the port of a local server is taken."""
+    """What to do when the port of a local server, or of the API, is taken."""
+    if server == "api":
+        return "Choose another with --api-port."
     return (
         f"Choose another with --{server}-port, or set {ADDRESS[server]} to use the {server} that "
         "listens there."
@@ -146,6 +150,8 @@ def _listens(settings: Settings, server: str) -> tuple[str, int]:
 def _resolved(settings: Settings, own: Sequence[str]) -> Settings:
     """Settings with every address filled in and paths absolute, for the children."""
     changes: dict[str, object] = {"data_dir": settings.data_dir.absolute()}
+    if settings.secrets_dir is not None:
+        changes["secrets_dir"] = settings.secrets_dir.absolute()
     if "kafka" in own:
         changes["kafka_bootstrap"] = settings.local_bootstrap
     if "clickhouse" in own:
@@ -163,12 +169,14 @@ def _server_child(name: str, settings: Settings) -> Child:
 
 
 def _worker_child(instance: str, settings: Settings, port: int) -> Child:
-    kind = instance.partition("-")[0]
+    kind, _, number = instance.partition("-")
     env = {
         **settings.environment(),
         "RHEOSTAT_WORKER_NAME": instance,
         "RHEOSTAT_METRICS_PORT": str(port),
     }
+    if kind == "api":  # several of them listen on ports that follow each other
+        env["RHEOSTAT_API_PORT"] = str(settings.api_port + int(number or 1) - 1)
     spec = ChildSpec(
         instance,
         [sys.executable, "-m", "infra", "worker", kind],

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from infra import logs, observe, orphans
+from infra import logs, observe, orphans, watchdog
 from infra.errors import NotReachable
 from infra.folders import usable
 from infra.ports import require_free
@@ -19,6 +19,8 @@ from streams.kafka import KafkaConfig
 from streams.telemetry import Health
 
 DAY_MS = 86_400_000
+LOAD_TIMEOUT_S = 60.0
+EMBEDDING_TIMEOUT_S = 60.0
 
 
 def run(kind: str, settings: Settings) -> None:
@@ -99,6 +101,7 @@ def _pages(settings: Settings) -> Health:
         remedy = "Set RHEOSTAT_METRICS_PORT to another, or to 0 for any."
         require_free(settings.host, settings.metrics_port, remedy)
     observe.serve(health, settings.host, settings.metrics_port)
+    watchdog.watch(health)
     return health
 
 
@@ -135,6 +138,7 @@ def _sinks(settings: Settings) -> None:
 
 def _agents(settings: Settings) -> None:
     from agents.app import AgentsConfig, run
+    from sinks.clickhouse import ClickHouse
 
     config = AgentsConfig(
         kafka=kafka_config(settings),
@@ -143,8 +147,67 @@ def _agents(settings: Settings) -> None:
         data_dir=settings.data_dir / "agents",
         replication_factor=settings.replication_factor,
         health=_pages(settings),
+        clickhouse=lambda: ClickHouse(settings.clickhouse, timeout_s=45.0),
     )
     run(config, _until_signal())
+
+
+def _api(settings: Settings) -> None:
+    from infra.api_server import serve, services
+    from infra.stack import port_remedy
+
+    host = settings.api_host or settings.host
+    require_free(host, settings.api_port, port_remedy("api"))
+    health = _pages(settings)
+    with services(settings) as held:
+        serve(held, host, settings.api_port, health, _until_signal())
+
+
+def _runner(settings: Settings) -> None:
+    import asyncio
+    import json
+
+    import httpx
+
+    from agents.evaluation.embedders import embedders
+    from agents.evaluation.runner.answering import Answering
+    from agents.evaluation.runner.asking import Asking
+    from agents.evaluation.runner.feed import FeedConfig
+    from agents.evaluation.runner.runner import Judge, Runner, RunnerConfig
+    from agents.evaluation.runner.secret import Secrets
+    from agents.evaluation.runs import RunsView
+    from agents.evaluation.scoring import Scoring, outcome
+    from agents.evaluation.services import Services
+    from streams.registry_view import RegistryView
+
+    kafka, schemas = kafka_config(settings), catalog(settings)
+    config = RunnerConfig(
+        feed=FeedConfig(kafka, kafka.group("runner"), instance(settings, "runner")),
+        catalog=schemas,
+        secrets=Secrets(settings.secrets_folder),
+        cache=usable(settings.data_dir / "runner") / "answers.sqlite",
+        concurrency=settings.runner_concurrency,
+    )
+    client = httpx.AsyncClient(timeout=EMBEDDING_TIMEOUT_S)
+    services = Services(embedders=embedders(json.dumps(settings.embedders), client))
+    health, stop = _pages(settings), _until_signal()
+    health.waiting("runner", "reading the registry and the runs")
+
+    async def work(registry: RegistryView, runs: RunsView) -> None:
+        asking = Asking()
+
+        def judging(answering: Answering) -> Judge:
+            asking.answering = answering
+            return Judge(scoring.score, outcome)
+
+        async with client, Scoring(services, judges=asking) as scoring:
+            runner = Runner(config, registry.snapshot, runs.state_of, health)
+            await runner.run(judging, stop)
+
+    with RegistryView(kafka, Codec(schemas)) as registry, RunsView(kafka, Codec(schemas)) as runs:
+        registry.wait_loaded(LOAD_TIMEOUT_S)
+        runs.wait_loaded(LOAD_TIMEOUT_S)
+        asyncio.run(work(registry, runs))
 
 
 KINDS: dict[str, Callable[[Settings], None]] = {
@@ -153,6 +216,8 @@ KINDS: dict[str, Callable[[Settings], None]] = {
     "streams": _streams,
     "sinks": _sinks,
     "agents": _agents,
+    "api": _api,
+    "runner": _runner,
 }
 
 

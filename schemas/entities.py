@@ -1,4 +1,4 @@
-"""What the registry holds: models, A/B tests, selection policies, and who may use them.
+"""What the registry holds: models, A/B tests, policies, suites, and who may use them.
 
 The constraints beside the types are checked where values enter (`schemas.convert.from_record`, the
 registry file), not when code builds a value. Every entity has a `kind` and a `key`
@@ -22,16 +22,32 @@ from schemas.models import (
     Price,
     RateLimits,
 )
-from schemas.types import Capability, MetricName, Name, NonNegative, Positive, Share
+from schemas.suites import Dataset, Suite
+from schemas.types import (
+    Capability,
+    Label,
+    MetricName,
+    Name,
+    NonNegative,
+    Positive,
+    Prose,
+    Share,
+)
 
 __all__ = [
     "ENTITIES",
     "AbTest",
+    "AbTestMode",
     "AbTestStatus",
     "Alias",
+    "Allocation",
+    "AllocationMethod",
+    "Analysis",
     "ApiKey",
     "Arm",
     "CapabilityLevel",
+    "Dataset",
+    "DecisionRule",
     "Direction",
     "Endpoint",
     "Entity",
@@ -48,10 +64,14 @@ __all__ = [
     "RateLimits",
     "Role",
     "SelectionPolicy",
+    "Suite",
     "User",
 ]
 
-AbTestStatus = Literal["draft", "running", "paused", "stopped"]
+AbTestStatus = Literal["draft", "running", "paused", "stopped", "archived"]
+AbTestMode = Literal["online", "offline"]
+Analysis = Literal["events", "units"]
+AllocationMethod = Literal["fixed", "thompson", "top_two"]
 Role = Literal["primary", "guardrail", "secondary"]
 Direction = Literal["higher", "lower"]
 
@@ -71,17 +91,53 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class MetricGoal:
-    """What is compared. `margin`, in the metric's unit: differences within it do not matter."""
+    """What is compared. `margin`, in the metric's unit: differences within it do not matter.
+
+    `min_effect`, in the metric's unit: what an improvement must at least be to be worth shipping.
+    `winsorise`: the share of the largest values that is cut back to its boundary; None: none.
+    """
 
     metric: MetricName
     role: Role
     direction: Direction
     margin: NonNegative | None = None
+    min_effect: NonNegative | None = None
+    winsorise: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """How traffic is shared. `floor`: the least probability of every choice.
+
+    `period_s`: weights change no more often than this, and estimates are kept apart by period.
+    """
+
+    method: AllocationMethod = "fixed"
+    floor: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    period_s: Positive = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRule:
+    """When an A/B test may be decided, besides what the comparisons say; None: not limited.
+
+    `cost_per_point_usd`: what a call may cost more for each 0.01 of quality that it is better.
+    """
+
+    min_duration_s: NonNegative = 0.0
+    max_duration_s: Positive | None = None
+    min_units: Annotated[int, Field(ge=0)] = 0
+    cost_per_point_usd: NonNegative | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AbTest:
-    """Two or more arms that share the live traffic of one capability."""
+    """Two or more arms that share the live traffic of one capability, or (offline) the same cases.
+
+    `analysis`: what counts as independent: every event, or every unit (its events summed).
+    `covariate`: a metric whose mean before the test corrects each unit's (CUPED), with
+    `pre_period_days` of history. `suite_id`, `suite_version`: of an offline test.
+    """
 
     kind: ClassVar[str] = "ab_test"
 
@@ -95,6 +151,16 @@ class AbTest:
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     planned_n: Annotated[int, Field(ge=1)] = 10_000
     status: AbTestStatus = "running"
+    mode: AbTestMode = "online"
+    analysis: Analysis = "events"
+    allocation: Allocation = Allocation()
+    decision: DecisionRule = DecisionRule()
+    covariate: MetricName | None = None
+    pre_period_days: Positive | None = None
+    suite_id: Name | None = None
+    suite_version: Name | None = None
+    hypothesis: Prose = ""
+    owner: Label = ""
 
     @property
     def key(self) -> str:
@@ -131,7 +197,11 @@ class PolicyConstraints:
 
 @dataclass(frozen=True, slots=True)
 class SelectionPolicy:
-    """How the models of one capability are chosen."""
+    """How the models of one capability are chosen.
+
+    `allocation`: how the traffic is shared among them. `prior_samples`: how many production calls
+    the evaluations of a model weigh at most as a prior; 0: evaluations are not looked at.
+    """
 
     kind: ClassVar[str] = "policy"
 
@@ -144,6 +214,8 @@ class SelectionPolicy:
     window_minutes: Annotated[float, Field(gt=0, le=7 * 24 * 60)] = 60.0
     min_dwell_s: NonNegative = 60.0
     fallback: tuple[Name, ...] = field(default=())
+    allocation: Allocation = Allocation()
+    prior_samples: Annotated[int, Field(ge=0)] = 0
 
     @property
     def key(self) -> str:
@@ -160,6 +232,8 @@ Entity = (
     | User
     | ApiKey
     | KeyUse
+    | Dataset
+    | Suite
 )
 ENTITIES: Mapping[str, type[Entity]] = {
     cls.kind: cls
@@ -173,6 +247,8 @@ ENTITIES: Mapping[str, type[Entity]] = {
         Alias,
         AbTest,
         SelectionPolicy,
+        Dataset,
+        Suite,
     )
 }
 """By kind; what others refer to comes first."""

@@ -8,10 +8,20 @@ from datetime import datetime
 from typing import Literal
 
 from schemas.commands import RegistryCommand
-from schemas.entities import Direction, Entity, Role
+from schemas.entities import Analysis, Direction, Entity, Role
+from schemas.evaluations import (
+    CaseResult,
+    DatasetPart,
+    EvaluationCase,
+    EvaluationRequest,
+    EvaluationRun,
+)
 
 AbStatus = Literal["collecting", "decided", "invalid", "stopped"]
 ComparisonVerdict = Literal["better", "worse", "no_difference", "undecided", "no_estimate"]
+Recommendation = Literal["ship", "roll_back", "keep_going", "no_difference", "invalid"]
+Worth = Literal["worth", "not_worth", "open"]
+Guard = Literal["safe", "broken", "open"]
 AlertKind = Literal[
     "srm", "error_rate", "latency", "selector_fallback", "budget", "lag", "pipeline"
 ]
@@ -20,11 +30,13 @@ Severity = Literal["info", "warning", "critical"]
 
 @dataclass(frozen=True, slots=True)
 class ArmCount:
-    """Traffic of one arm."""
+    """Traffic of one arm. `units`: None when not counted. `weight`: its share by the registry."""
 
     arm: str
     model_id: str
     events: int
+    units: int | None = None
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +62,66 @@ class Comparison:
     anytime_upper: float | None
     verdict: ComparisonVerdict
     note: str | None = None
+    log_e_value: float | None = None
+    adjusted_p_value: float | None = None
+    margin: float | None = None
+    min_effect: float | None = None
+    worth: Worth | None = None
+    guard: Guard | None = None
+    design_effect: float | None = None
+    variance_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmPair:
+    """Two arms on a primary metric; the difference is arm minus other."""
+
+    metric: str
+    arm: str
+    other: str
+    difference: float | None
+    anytime_p_value: float | None
+    anytime_lower: float | None
+    anytime_upper: float | None
+    verdict: ComparisonVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class ArmBelief:
+    """What is believed of an arm on a primary metric; the loss is in the metric's unit."""
+
+    metric: str
+    arm: str
+    mean: float
+    lower: float
+    upper: float
+    probability_best: float
+    expected_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStretch:
+    """Consecutive records of a partition that were counted under one version of the test.
+
+    `test_version` 0: under several. `resumed`: the test was paused before the first of them.
+    """
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    test_version: int
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AbVerdict:
-    """What the statistics say of an A/B test at an instant."""
+    """What the statistics say of an A/B test at an instant.
+
+    `sources`: the records that the numbers rest on; `decision_sources`: that the decision does.
+    `decided_by`: a person; None: the statistics.
+    Verdicts from before there were recommendations read as keep_going without a reason.
+    """
 
     ab_test_id: str
     org_id: str
@@ -68,6 +135,17 @@ class AbVerdict:
     alpha: float
     arms: tuple[ArmCount, ...]
     comparisons: tuple[Comparison, ...]
+    recommendation: Recommendation = "keep_going"
+    reason: str = ""
+    analysis: Analysis = "events"
+    warning: str | None = None
+    multiplicity: str = ""
+    started_at: datetime | None = None
+    pairs: tuple[ArmPair, ...] = ()
+    beliefs: tuple[ArmBelief, ...] = ()
+    sources: tuple[SourceStretch, ...] = ()
+    decision_sources: tuple[SourceStretch, ...] = ()
+    decided_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +226,15 @@ class RegistryFact:
     applied: tuple[AppliedCommand, ...] = ()
 
 
-ControlRecord = AbVerdict | SelectionUpdate | Alert | RegistryFact | RegistryCommand
+ControlRecord = (
+    AbVerdict
+    | SelectionUpdate
+    | Alert
+    | RegistryFact
+    | RegistryCommand
+    | EvaluationRequest
+    | EvaluationCase
+    | EvaluationRun
+    | CaseResult
+    | DatasetPart
+)

@@ -17,6 +17,9 @@ class Topic(StrEnum):
     FEEDBACK_EVENTS = "feedback-events"
     EVALUATION_REQUESTS = "evaluation-requests"
     EVALUATION_CASES = "evaluation-cases"
+    EVALUATION_RETRIES = "evaluation-retries"
+    EVALUATION_RUNS = "evaluation-runs"
+    EVALUATION_DATASETS = "evaluation-datasets"
     CASE_RESULTS = "case-results"
     METRIC_PARTIALS = "metric-partials"
     REGISTRY_COMMANDS = "registry-commands"
@@ -25,6 +28,7 @@ class Topic(StrEnum):
     SELECTION_UPDATES = "selection-updates"
     ALERTS = "alerts"
     DEAD_LETTERS = "dead-letters"
+    DEAD_LETTER_REPLAYS = "dead-letter-replays"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,29 @@ TOPICS: Mapping[Topic, TopicSpec] = {
     Topic.FEEDBACK_EVENTS: TopicSpec(
         "unit_id", "FeedbackEvent", 7 * DAY_MS, "an outcome that arrives after the call"
     ),
-    Topic.EVALUATION_REQUESTS: TopicSpec("run_id", None, 30 * DAY_MS, "start or cancel a run"),
-    Topic.EVALUATION_CASES: TopicSpec("run_id/case", None, 30 * DAY_MS, "one case to execute"),
+    Topic.EVALUATION_REQUESTS: TopicSpec(
+        "run_id",
+        "EvaluationRequest",
+        30 * DAY_MS,
+        "start, cancel, pause, resume or retry a run",
+        partitions=1,
+    ),
+    Topic.EVALUATION_CASES: TopicSpec(
+        "run_id/case", "EvaluationCase", 30 * DAY_MS, "one case to execute"
+    ),
+    Topic.EVALUATION_RETRIES: TopicSpec(
+        "run_id/case", "EvaluationCase", 30 * DAY_MS, "one case to execute again, later"
+    ),
+    Topic.EVALUATION_RUNS: TopicSpec(
+        "org_id/run_id", "EvaluationRun", None, "a run: its state, counts and cost", partitions=1
+    ),
+    Topic.EVALUATION_DATASETS: TopicSpec(
+        "org_id/dataset_id/dataset_version/first",
+        "DatasetPart",
+        None,
+        "consecutive cases of a dataset",
+        max_message_bytes=BULK_BYTES_MAX,
+    ),
     Topic.CASE_RESULTS: TopicSpec(
         "run_id/case", "CaseResult", 30 * DAY_MS, "one executed, scored case"
     ),
@@ -86,6 +111,13 @@ TOPICS: Mapping[Topic, TopicSpec] = {
         30 * DAY_MS,
         "rejected records: untouched bytes, coordinates, reason",
         max_message_bytes=BULK_BYTES_MAX,
+    ),
+    Topic.DEAD_LETTER_REPLAYS: TopicSpec(
+        "partition-offset of the dead letter",
+        None,
+        60 * DAY_MS,
+        "that a dead letter was put back on its topic; author and time are in the headers",
+        partitions=1,
     ),
 }
 

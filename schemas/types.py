@@ -24,6 +24,8 @@ Feature = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:=-]{0,63}$")]
 Label = Annotated[str, StringConstraints(max_length=MAX_TEXT_BYTES, pattern=r"^[^\x00-\x1f]*$")]
 """One line of text for people; may be empty."""
+StopText = Annotated[str, StringConstraints(max_length=MAX_TEXT_BYTES)]
+"""Where an answer is to end: often the end of a line, so control characters are allowed."""
 Prose = Annotated[str, StringConstraints(max_length=4000)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -49,10 +49,10 @@ class Buffer:
             or now_s - self.since_s >= limits.linger_s
         )
 
-    def take(self, limits: Limits) -> tuple[list[Any], Intent]:
-        """The next batch, removed from the buffer, and its intent."""
+    def next(self, limits: Limits) -> tuple[list[Any], Intent]:
+        """The next batch, which stays here, and its intent."""
         if self.replay is not None:
-            intent, self.replay = self.replay, None
+            intent = self.replay
             cut = next(
                 (i for i, m in enumerate(self.messages) if m.offset() > intent.last),
                 len(self.messages),
@@ -60,6 +60,10 @@ class Buffer:
         else:
             cut = min(len(self.messages), limits.messages)
             intent = Intent.new(self.messages[0].offset(), self.messages[cut - 1].offset())
-        batch, self.messages = self.messages[:cut], self.messages[cut:]
+        return self.messages[:cut], intent
+
+    def remove(self, batch: list[Any]) -> None:
+        """Forgets the batch that `next` gave."""
+        self.replay = None
+        self.messages = self.messages[len(batch) :]
         self.size_bytes -= sum(map(len, batch))
-        return batch, intent

@@ -21,7 +21,6 @@ from sinks.intent import Intent
 from streams.telemetry import LAG
 
 LANE = "sinks"
-POLL_S = 0.1
 POLL_MESSAGES = 20_000
 KAFKA_TIMEOUT_S = 30.0
 LAG_TIMEOUT_S = 1.0
@@ -45,6 +44,7 @@ class Inbox:
     buffers: dict[Place, Buffer] = field(init=False, default_factory=dict)
     lost: bool = field(init=False, default=False)
     _left: set[Place] = field(init=False, default_factory=set)
+    _came: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.consumer.subscribe(
@@ -54,10 +54,14 @@ class Inbox:
             on_lost=self._revoked,
         )
 
-    def read(self, now_s: float) -> None:
-        """Takes in what arrives within a moment. Raises SinkBroken when reading cannot go on."""
+    def read(self, now_s: float, wait_s: float) -> None:
+        """Takes in what arrives within `wait_s`. Raises SinkBroken when reading cannot go on."""
         self._left.clear()
-        messages = self.consumer.consume(POLL_MESSAGES, POLL_S)
+        messages = self.consumer.consume(POLL_MESSAGES, wait_s)
+        if self._came:
+            # The client remembers that a partition was paused, also while it is away.
+            self.resume()
+            self._came = False
         if any(map(Message.error, messages)):
             messages = [m for m in messages if not _is_error(m)]
         by_place = _by_place(messages)
@@ -127,6 +131,7 @@ class Inbox:
 
     def _assigned(self, _: Any, partitions: Sequence[TopicPartition]) -> None:
         log.info("partitions assigned", count=len(partitions))
+        self._came = True
         try:
             self._load(partitions)
         except KafkaException as error:

@@ -18,6 +18,8 @@ A restart repeats at most the last batch of each worker; a worker that slept ask
 partition again before it inserts (see sinks/writer.py).
 """
 SYSTEM_LOG_DAYS = 7
+ROWS_DAYS = 30
+"""How long tables of single rows keep them; the planner keeps runs that ended as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class TableOptions:
 
     database: str = "rheostat"
     cluster: str | None = None
-    rows_days: int = 30
+    rows_days: int = ROWS_DAYS
     panes_days: int = 90
     hours_days: int = 730
 

@@ -4,14 +4,14 @@ Panes are parts of a whole, so every query aggregates. Money comes from integer 
 means no estimate: nothing was measured.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from schemas.records import AbVerdict, ArmCount, Candidate, Comparison, SelectionUpdate
+from schemas.records import AbVerdict, SelectionUpdate
+from sinks import stored
 from sinks.clickhouse import ClickHouse
-from streams.times import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,13 @@ class Reader:
 
     def latest_verdicts(self, org_id: str) -> list[AbVerdict]:
         """The newest verdict of every A/B test, by name of the test."""
-        return [_verdict(row) for row in self._rows(_VERDICTS, org_id=org_id)]
+        rows = self._rows(_VERDICTS, org_id=org_id)
+        return [stored.VERDICTS.record(row) for row in rows]
 
     def latest_selections(self, org_id: str) -> list[SelectionUpdate]:
         """The newest selection of every capability, by name of the capability."""
-        return [_selection(row) for row in self._rows(_SELECTIONS, org_id=org_id)]
+        rows = self._rows(_SELECTIONS, org_id=org_id)
+        return [stored.SELECTIONS.record(row) for row in rows]
 
     def counted(self, org_id: str) -> Mapping[str, int]:
         """Calls in metric_panes by A/B test; '' is traffic outside of tests."""
@@ -108,45 +110,6 @@ class Reader:
         return self.clickhouse.rows(sql, {"database": self.clickhouse.database, **parameters})
 
 
-def _verdict(row: Sequence[Any]) -> AbVerdict:
-    org_id, ab_test_id, capability, as_of, status, winner, decided_at, decision = row[:8]
-    srm_p_value, alpha = row[8:10]
-    arms, comparisons = row[10:13], row[13:]
-    return AbVerdict(
-        ab_test_id=ab_test_id,
-        org_id=org_id,
-        capability=capability,
-        as_of=moment(as_of),
-        status=status,
-        winner=winner,
-        decided_at=None if decided_at is None else moment(decided_at),
-        decision=decision,
-        srm_p_value=srm_p_value,
-        alpha=alpha,
-        arms=tuple(ArmCount(*arm) for arm in zip(*arms, strict=True)),
-        comparisons=tuple(Comparison(*each) for each in zip(*comparisons, strict=True)),
-    )
-
-
-def _selection(row: Sequence[Any]) -> SelectionUpdate:
-    org_id, capability, selection_id, issued_at, expires_at, policy_version, reason = row[:7]
-    fields = Candidate.__dataclass_fields__
-    candidates = tuple(
-        Candidate(**{**dict(zip(fields, each, strict=True)), "reasons": tuple(each[-1])})
-        for each in zip(*row[7:], strict=True)
-    )
-    return SelectionUpdate(
-        selection_id=selection_id,
-        org_id=org_id,
-        capability=capability,
-        issued_at=moment(issued_at),
-        expires_at=moment(expires_at),
-        policy_version=policy_version,
-        reason=reason,
-        candidates=candidates,
-    )
-
-
 _MODEL_METRICS = """
 SELECT
     model_id,
@@ -169,11 +132,7 @@ ORDER BY calls DESC, model_id, model_version
 """
 
 _VERDICTS = f"""
-SELECT
-    org_id, ab_test_id, capability, toUnixTimestamp64Milli(as_of), status, winner,
-    toUnixTimestamp64Milli(decided_at), decision, srm_p_value, alpha,
-    {", ".join(f"`arms.{name}`" for name in ArmCount.__dataclass_fields__)},
-    {", ".join(f"`comparisons.{name}`" for name in Comparison.__dataclass_fields__)}
+SELECT {stored.VERDICTS.columns}
 FROM {{database:Identifier}}.ab_verdicts
 WHERE org_id = {{org_id:String}}
 ORDER BY ab_test_id, as_of DESC, src_offset DESC
@@ -181,10 +140,7 @@ LIMIT 1 BY ab_test_id
 """
 
 _SELECTIONS = f"""
-SELECT
-    org_id, capability, selection_id, toUnixTimestamp64Milli(issued_at),
-    toUnixTimestamp64Milli(expires_at), policy_version, reason,
-    {", ".join(f"`candidates.{name}`" for name in Candidate.__dataclass_fields__)}
+SELECT {stored.SELECTIONS.columns}
 FROM {{database:Identifier}}.selection_updates
 WHERE org_id = {{org_id:String}}
 ORDER BY capability, issued_at DESC, src_offset DESC

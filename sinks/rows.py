@@ -15,7 +15,7 @@ from sinks.errors import SinkBroken
 from streams.avro import step
 from streams.columns import Records
 from streams.decode import decode
-from streams.partials import from_record, merge
+from streams.partials import Columns, columns_of, merge, tidy_rows
 from streams.runs import arrow, flat, offsets_of
 from streams.types import RawBatch
 from streams.validate import validate
@@ -76,13 +76,18 @@ def _frame(
     if records.record == "CaseResult":
         scores = [records.nested[i]["scores"] for i in at.tolist()]
         frame = frame.with_columns(*_nested("scores", scores, _SCORE))
-        frame = frame.with_columns(pl.col("passed").cast(pl.Boolean))
+        # Written before they had tags, results have none.
+        tags = [records.nested[i].get("tags", []) for i in at.tolist()]
+        frame = frame.with_columns(
+            pl.col("passed", "cached", "rescored").cast(pl.Boolean),
+            tags=pl.Series(tags, dtype=pl.List(pl.String)),
+        )
     return frame
 
 
 def partial_rows(messages: Messages) -> pa.Table:
     """All partials of the batch merged: one row a key."""
-    frame = merge(list(_partials(messages)))
+    frame = merge([tidy_rows(list(_partials(messages)))])
     if not frame.height:
         return pa.table({})
     table = table_of(frame.drop("bins", "counts").with_columns(pl.col("n").cast(pl.UInt64)))
@@ -94,7 +99,7 @@ def partial_rows(messages: Messages) -> pa.Table:
     return table.append_column("sketch", sketch)
 
 
-def _partials(messages: Messages) -> Iterator[pl.DataFrame]:
+def _partials(messages: Messages) -> Iterator[Columns]:
     """What can be none of ours is skipped. What may be ours and cannot be read stops the sink:
 
     skipping it would lose counts without a trace.
@@ -106,7 +111,7 @@ def _partials(messages: Messages) -> Iterator[pl.DataFrame]:
             messages.skip(offset, foreign or "the value is null")
             continue
         try:
-            yield from_record(codec.decode(value, "MetricPartials")).frame
+            yield columns_of(codec.decode(value, "MetricPartials"))
         except (MalformedMessage, UnknownSchema, pl.exceptions.PolarsError) as error:
             raise SinkBroken(
                 f"{messages.raw.topic}[{messages.partition}] offset {offset} cannot be read: "

@@ -7,10 +7,16 @@ from typing import Any
 import polars as pl
 
 from schemas.topics import Topic
+from sinks.dataset_rows import dataset_rows
 from sinks.registry_rows import command_rows, registry_rows
 from sinks.rows import Rows, control_rows, event_rows, partial_rows
+from sinks.run_rows import run_rows
 
-_ARMS = {"arm": pl.String, "model_id": pl.String, "events": pl.UInt64}
+_ARMS = {
+    **dict.fromkeys(("arm", "model_id"), pl.String),
+    **dict.fromkeys(("events", "units"), pl.UInt64),
+    "weight": pl.Float64,
+}
 _COMPARISONS: dict[str, Any] = {
     **dict.fromkeys(("metric", "role", "direction", "arm", "baseline"), pl.String),
     **dict.fromkeys(("n_arm", "n_baseline"), pl.UInt64),
@@ -30,6 +36,34 @@ _COMPARISONS: dict[str, Any] = {
         pl.Float64,
     ),
     **dict.fromkeys(("verdict", "note"), pl.String),
+    **dict.fromkeys(("log_e_value", "adjusted_p_value", "margin", "min_effect"), pl.Float64),
+    **dict.fromkeys(("worth", "guard"), pl.String),
+    **dict.fromkeys(("design_effect", "variance_left"), pl.Float64),
+}
+_PAIRS: dict[str, Any] = {
+    **dict.fromkeys(("metric", "arm", "other"), pl.String),
+    **dict.fromkeys(
+        ("difference", "anytime_p_value", "anytime_lower", "anytime_upper"), pl.Float64
+    ),
+    "verdict": pl.String,
+}
+_BELIEFS: dict[str, Any] = {
+    **dict.fromkeys(("metric", "arm"), pl.String),
+    **dict.fromkeys(("mean", "lower", "upper", "probability_best", "expected_loss"), pl.Float64),
+}
+_STRETCHES: dict[str, Any] = {
+    "topic": pl.String,
+    "partition": pl.UInt32,
+    **dict.fromkeys(("first_offset", "last_offset", "test_version"), pl.UInt64),
+    "resumed": pl.Boolean,
+}
+_VERDICT: dict[str, dict[str, Any]] = {
+    "arms": _ARMS,
+    "comparisons": _COMPARISONS,
+    "pairs": _PAIRS,
+    "beliefs": _BELIEFS,
+    "sources": _STRETCHES,
+    "decision_sources": _STRETCHES,
 }
 _CANDIDATES: dict[str, Any] = {
     **dict.fromkeys(("model_id", "model_version"), pl.String),
@@ -73,7 +107,7 @@ TABLES: Mapping[Topic, TableSpec] = {
         TableSpec(
             Topic.AB_VERDICTS,
             "ab_verdicts",
-            control_rows("AbVerdict", {"arms": _ARMS, "comparisons": _COMPARISONS}),
+            control_rows("AbVerdict", _VERDICT),
         ),
         TableSpec(
             Topic.SELECTION_UPDATES,
@@ -81,6 +115,10 @@ TABLES: Mapping[Topic, TableSpec] = {
             control_rows("SelectionUpdate", {"candidates": _CANDIDATES}),
         ),
         TableSpec(Topic.ALERTS, "alerts", control_rows("Alert", {})),
+        TableSpec(
+            Topic.EVALUATION_DATASETS, "evaluation_datasets", dataset_rows, 100, linger_s=0.2
+        ),
+        TableSpec(Topic.EVALUATION_RUNS, "evaluation_runs", run_rows),
         TableSpec(Topic.REGISTRY, "registry", registry_rows),
         TableSpec(Topic.REGISTRY_COMMANDS, "registry_commands", command_rows),
         TableSpec(Topic.DEAD_LETTERS, "dead_letters", control_rows("DeadLetter", {})),

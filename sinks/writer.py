@@ -4,6 +4,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +27,9 @@ from streams import telemetry
 from streams.kafka import KafkaConfig
 from streams.source import raw_batch
 
+POLL_S = 0.1
+BUSY_POLL_S = 0.01
+"""While an insert is under way: when it is done its offset is committed soon."""
 RETRY_MAX_S = 10.0
 ROUND_MAX_S = 30.0
 """After so long Kafka is asked first whether the partitions are still ours."""
@@ -55,11 +60,17 @@ class _Pending:
     spec: TableSpec
     oldest_ms: int
     owned_s: float
+    inserting: Future[float] | None = None
+    """The insert under way, or done; its result is the seconds that it took."""
 
 
 @dataclass(slots=True)
 class Writer:
-    """One thread, one consumer, one insert at a time. `client` makes the consumer."""
+    """One thread, one consumer, one insert at a time. `client` makes the consumer.
+
+    A second thread does nothing but wait for ClickHouse, so that the next batch is read and turned
+    into rows meanwhile. Nothing of the next batch is committed before the insert is done.
+    """
 
     config: SinkConfig
     catalog: SchemaCatalog
@@ -71,6 +82,9 @@ class Writer:
     _pending: _Pending | None = field(init=False, default=None)
     _retry_at_s: float = field(init=False, default=0.0)
     _failures: int = field(init=False, default=0)
+    _inserts: ThreadPoolExecutor = field(
+        init=False, default_factory=lambda: ThreadPoolExecutor(1, "insert")
+    )
 
     def run(self, stop: threading.Event) -> None:
         """Returns when `stop` is set; what is buffered then is read again by the next start.
@@ -97,14 +111,18 @@ class Writer:
                 if time.monotonic() >= next_care:
                     self._inbox.measure_lag(ask=self._retry_at_s > 0)
                     next_care = time.monotonic() + HOUSEKEEPING_S
+            if self._pending is not None and self._pending.inserting is not None:
+                with suppress(Backpressure, OwnershipLost):
+                    self._finish(self._pending)
         finally:
             self._inbox.close()
+            self._inserts.shutdown()
             self.clickhouse.close()
 
     def _round(self) -> None:
         """Reads a little, then stores whatever is due, what waits longest first."""
         began = time.monotonic()
-        self._inbox.read(began)
+        self._inbox.read(began, POLL_S if self._pending is None else BUSY_POLL_S)
         if self._pending is not None and self._pending.place not in self._inbox.buffers:
             self._pending = None  # revoked: the next owner finds the intent
         if time.monotonic() < self._retry_at_s:
@@ -116,7 +134,7 @@ class Writer:
                 self._pending = None
                 self._inbox.rewind()
             if self._pending is not None:
-                self._insert(self._pending)
+                self._go_on(self._pending)
             for place in sorted(self._inbox.buffers, key=self._waiting_since):
                 if time.monotonic() - began < ROUND_MAX_S:
                     self._store_due(place)
@@ -154,33 +172,55 @@ class Writer:
         4. Commit the offset behind the batch: only now is it durable and done.
         """
         replayed = buffer.replay is not None
-        messages, intent = buffer.take(limits)
+        messages, intent = buffer.next(limits)
         spec = self._specs[place[0]]
         rows = self._rows(place, spec, messages)
+        if self._pending is not None:
+            self._finish(self._pending)  # when it fails, this batch is still in its buffer
+        buffer.remove(messages)
         if replayed:
             telemetry.INTENTS_REPLAYED.labels(spec.table).inc()
         self._commit(place, intent.first, intent.encode())
         oldest_ms = messages[0].timestamp()[1] if messages else 0
         self._pending = _Pending(place, intent, rows, spec, oldest_ms, time.monotonic())
-        self._insert(self._pending)
+        self._begin(self._pending)
 
-    def _insert(self, pending: _Pending) -> None:
-        """Steps 3 and 4."""
+    def _go_on(self, pending: _Pending) -> None:
+        """Repeats an insert that failed; ends one that is done."""
+        if pending.inserting is None:
+            self._begin(pending)
+            self._finish(pending)
+        elif pending.inserting.done():
+            self._finish(pending)
+
+    def _begin(self, pending: _Pending) -> None:
+        """Step 3, in the other thread."""
         self.health.beat(LANE)
-        began = time.perf_counter()
-        intent = pending.intent
         if time.monotonic() - pending.owned_s > self.config.session_timeout_ms / 1000:
             # This process slept, or ClickHouse was away: the partition may have another owner, and
             # ClickHouse remembers tokens for a while only. Kafka is asked again.
-            self._commit(pending.place, intent.first, intent.encode())
+            self._commit(pending.place, pending.intent.first, pending.intent.encode())
             pending.owned_s = time.monotonic()
+        pending.inserting = self._inserts.submit(self._insert, pending)
+
+    def _insert(self, pending: _Pending) -> float:
+        began = time.perf_counter()
         if pending.rows.num_rows:
-            self.clickhouse.insert(pending.spec.table, pending.rows, intent.token(*pending.place))
-        self._commit(pending.place, intent.next_offset, "")
+            token = pending.intent.token(*pending.place)
+            self.clickhouse.insert(pending.spec.table, pending.rows, token)
+        return time.perf_counter() - began
+
+    def _finish(self, pending: _Pending) -> None:
+        """Waits for step 3, then step 4."""
+        self.health.beat(LANE)
+        inserting, pending.inserting = pending.inserting, None
+        assert inserting is not None
+        seconds = inserting.result()
+        self._commit(pending.place, pending.intent.next_offset, "")
         self._pending, self._failures = None, 0
         table = pending.spec.table
         telemetry.ROWS.labels(table).inc(pending.rows.num_rows)
-        telemetry.INSERT_S.labels(table).observe(time.perf_counter() - began)
+        telemetry.INSERT_S.labels(table).observe(seconds)
         telemetry.BATCHES.labels(LANE).inc()
         if pending.oldest_ms > 0:
             age_s = time.time() - pending.oldest_ms / 1000

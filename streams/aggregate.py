@@ -17,6 +17,7 @@ from streams.groups import Groups, Source, group
 from streams.partials import PANE_MS, SKETCHED, TIDY
 from streams.price import NANO_PER_USD, ModelKey, PriceTable, to_nanos
 from streams.runs import cells, lists, pair_order
+from streams.scores import quality
 
 
 def wide(records: Records, valid: Mask, source: Source, prices: PriceTable) -> pl.DataFrame:
@@ -27,8 +28,7 @@ def wide(records: Records, valid: Mask, source: Source, prices: PriceTable) -> p
     groups = group(records, valid, source)
     columns = dict(groups.keys.to_dict())
     for metric in ("latency_ms", "ttft_ms", "input_tokens", "output_tokens", "quality"):
-        numbers = records.numbers.get(metric, _absent(len(records)))
-        columns |= _state(metric, *_ordered(groups, numbers))
+        columns |= _state(metric, *_ordered(groups, _numbers(records, metric)))
     columns |= _cost(groups, records, prices)
     failed = records.texts["error_type"].present
     errors = np.zeros(len(records), np.int64) if failed is None else failed.astype(np.int64)
@@ -44,6 +44,14 @@ def tidy(records: Records, valid: Mask, source: Source) -> pl.DataFrame:
     named = {name.removeprefix("."): column for name, column in state.items()}
     rows = pl.DataFrame({**groups.keys.to_dict(), **named, "total_nanos": zeros})
     return rows.select(pl.col(name).cast(kind) for name, kind in TIDY.items())
+
+
+def _numbers(records: Records, metric: str) -> Numbers:
+    """A metric's values; the quality of a case of an evaluation is its score."""
+    absent = _absent(len(records))
+    if metric != "quality" or records.record != "CaseResult":
+        return records.numbers.get(metric, absent)
+    return Numbers(records.numbers.get("score", absent).values, quality(records))
 
 
 def _absent(size: int) -> Numbers:

@@ -136,10 +136,10 @@ class Follower:
                     self._apply(messages)
                 self._notify([m for m in found if m.error() is not None])
         except Exception as error:
-            log.exception("topic is followed no longer", topic=self.topic)
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
+            log.exception("topic is followed no longer", topic=self.topic)
         finally:
             self._consumer.close()
 

@@ -8,7 +8,8 @@ import polars as pl
 
 from schemas.catalog import SchemaCatalog
 from streams.aggregate import tidy, wide
-from streams.columns import Records
+from streams.asked import asked
+from streams.columns import Mask, Records
 from streams.decode import decode
 from streams.price import PriceTable
 from streams.scores import scores
@@ -37,7 +38,8 @@ class Context:
 
 
 def reduce(raws: Sequence[RawBatch], context: Context) -> Reduced:
-    """Every message is counted once in a partial, or rejected once."""
+    """Every message is counted once in a partial, or rejected once; or it is the result of a case
+    that no model was asked now, which is an event but counts in no partial."""
     result = Reduced()
     for raw in raws:
         decoded = decode(raw, context.records[raw.topic], context.catalog)
@@ -59,10 +61,16 @@ def _count(records: Records, validity: Validity, prices: PriceTable, result: Red
         case "FeedbackEvent":
             result.tidy.append(tidy(records, validity.valid, "production"))
         case "CaseResult":
-            result.wide.append(wide(records, validity.valid, "evaluation", prices))
-            scored = scores(records, validity.valid)
-            if len(scored):
-                everything = np.ones(len(scored), np.bool_)
-                result.tidy.append(tidy(scored, everything, "evaluation"))
+            _count_results(records, asked(records, validity.valid), prices, result)
         case other:
             raise ValueError(f"nobody counts {other}")
+
+
+def _count_results(records: Records, counted: Mask, prices: PriceTable, result: Reduced) -> None:
+    if not counted.any():
+        return
+    result.wide.append(wide(records, counted, "evaluation", prices))
+    scored = scores(records, counted)
+    if len(scored):
+        everything = np.ones(len(scored), np.bool_)
+        result.tidy.append(tidy(scored, everything, "evaluation"))

@@ -61,6 +61,13 @@ RULES: Mapping[str, Rules] = {
     "CaseResult": Rules(
         required=("run_id", "case_id", *_DIMENSIONS, "suite_id", "suite_version"),
         optional=("ab_test_id", "arm", "error_type"),
-        ranges={**_CALL, "epoch": Range(0, TOKENS_MAX)},
+        ranges={
+            **_CALL,
+            "epoch": Range(0, TOKENS_MAX),
+            "judge_calls": Range(0, TOKENS_MAX),
+            "judge_input_tokens": Range(0, TOKENS_MAX),
+            "judge_output_tokens": Range(0, TOKENS_MAX),
+            "judge_cost_usd": Range(0, COST_USD_MAX),
+        },
     ),
 }

@@ -12,13 +12,14 @@ def scores(records: Records, valid: Mask) -> Records:
     """A record for every score with a value, with its result's dimensions and time.
 
     `metric` is the score's name and `value` its value; a score without a value is no estimate and
-    gives no record.
+    gives no record, and neither has one that is named quality where the result's own score is it.
     """
+    own = quality(records)
     found = [
         (i, score["metric"].encode(), float(score["value"]))
         for i in np.flatnonzero(valid).tolist()
         for score in records.nested[i]["scores"]
-        if score["value"] is not None
+        if score["value"] is not None and not (score["metric"] == "quality" and own[i])
     ]
     owner = np.array([i for i, _, _ in found], np.int64)
     raw = [records.raw[i] + name for i, name, _ in found]
@@ -52,3 +53,15 @@ def scores(records: Records, valid: Mask) -> Records:
         text_runs=[(name,) for name in texts],
         nested=(),
     )
+
+
+def quality(records: Records) -> Mask:
+    """Which results have a score that is a share, and so their quality.
+
+    What is measured on another scale is no quality, and stays a metric of its own name.
+    """
+    score = records.numbers.get("score")
+    if score is None:
+        return np.zeros(len(records), np.bool_)
+    share = (score.values >= 0) & (score.values <= 1)
+    return share if score.present is None else share & score.present

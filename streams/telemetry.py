@@ -66,6 +66,17 @@ REGISTRY_COMMAND_S = Histogram(
 )
 STATE_SIZE = Gauge("rheostat_state_entries", "Entries of an agent's state", ["agent"])
 
+# Evaluation planner and runner
+CASES_RELEASED = Counter("rheostat_cases_released", "Cases that the planner handed to runners")
+CASES = Counter(
+    "rheostat_cases", "Cases that ended: ok, cached, later, or their error_type", ["ending"]
+)
+CASES_HELD = Gauge("rheostat_cases_held", "Cases that were read and have not ended")
+CALLS = Counter("rheostat_model_calls", "Calls of model endpoints by outcome", ["outcome"])
+CALL_S = Histogram(
+    "rheostat_model_call_seconds", "From the request to the last byte", buckets=LATENCY_S
+)
+
 
 @dataclass(slots=True)
 class Health:

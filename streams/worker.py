@@ -21,6 +21,8 @@ from schemas.wire import Codec
 from streams import telemetry
 from streams.emit import Envelope, Outgoing, dead_letter, partials
 from streams.errors import BatchAborted, WorkerStopped
+from streams.hanging import Scope, take_over
+from streams.kafka import explain, retrying, send_offsets
 from streams.price import PriceTable, price_table
 from streams.reduce import Context, Reduced, reduce
 from streams.registry_view import RegistrySnapshot, RegistryView
@@ -72,7 +74,9 @@ class Worker:
         keep_memory()
         self.health.waiting(LANE, "reading the registry")
         self.registry.wait_loaded(REGISTRY_TIMEOUT_S)
-        self._producer = self._new_producer()
+        self._producer, source = self._new_producer(), self.config.source
+        written = (Topic.METRIC_PARTIALS, Topic.DEAD_LETTERS)
+        take_over(source.kafka, self._producer, Scope(source.group, source.topics, written))
         self._partitions = self._target_partitions()
         self._source = Source(self.config.source)
         self.health.ready(LANE)
@@ -93,6 +97,7 @@ class Worker:
                 if torn:
                     self._recover()
                     torn = False
+                    self.health.beat(LANE)
                 batch = self._source.poll()
                 if batch is not None:
                     self._process(batch)
@@ -123,7 +128,7 @@ class Worker:
         try:
             self._commit(batch, outgoing)
         except KafkaException as error:
-            raise BatchAborted(_explain(error)) from error
+            raise BatchAborted(explain(error)) from error
         self._account(batch, reduced, time.perf_counter() - began)
 
     def _commit(self, batch: SourceBatch, outgoing: list[tuple[str, Outgoing]]) -> None:
@@ -140,8 +145,8 @@ class Worker:
         producer.begin_transaction()
         for topic, message in outgoing:
             self._produce(topic, message)
-        producer.send_offsets_to_transaction(batch.positions, self._source.group_metadata(), 30.0)
-        _retrying(lambda: producer.commit_transaction(30.0))
+        send_offsets(producer, batch.positions, self._source.group_metadata(), 30.0)
+        retrying(lambda: producer.commit_transaction(30.0))
         self._open = False
 
     def _produce(self, topic: str, message: Outgoing) -> None:
@@ -187,7 +192,7 @@ class Worker:
             if self._open:
                 self._abort()
         except KafkaException as error:
-            raise BatchAborted(f"the transaction cannot be ended: {_explain(error)}") from error
+            raise BatchAborted(f"the transaction cannot be ended: {explain(error)}") from error
         self._open = False
         self._source.rewind()
 
@@ -199,12 +204,13 @@ class Worker:
                 raise
             # Fenced, or in a state that it cannot leave. The broker takes a new producer under the
             # same name, and ends what the old one had open.
-            log.warning("producer replaced", error=_explain(error))
+            log.warning("producer replaced", error=explain(error))
             self._producer = self._new_producer()
+            retrying(lambda: self._producer.init_transactions(30.0))
 
     def _new_producer(self) -> Any:
         source = self.config.source
-        producer = self.client(
+        return self.client(
             source.kafka.producer(
                 transactional_id=source.instance,
                 transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
@@ -212,8 +218,6 @@ class Worker:
                 linger_ms=0,
             )
         )
-        _retrying(lambda: producer.init_transactions(30.0))
-        return producer
 
     def _target_partitions(self) -> int:
         topic = self.config.source.kafka.topic(Topic.METRIC_PARTIALS)
@@ -231,22 +235,6 @@ class Worker:
         telemetry.BATCH_EVENTS.labels(LANE).observe(batch.count)
         telemetry.TRANSACTION_S.observe(seconds)
         telemetry.END_TO_END_S.labels(LANE).observe(max(0, time.time() - batch.oldest_ms / 1000))
-
-
-def _retrying(call: Callable[[], object], attempts: int = 5) -> None:
-    """Repeats what the client library calls retriable; transactions demand it."""
-    for attempt in range(attempts):
-        try:
-            call()
-        except KafkaException as error:
-            if not error.args[0].retriable() or attempt == attempts - 1:
-                raise
-        else:
-            return
-
-
-def _explain(error: KafkaException) -> str:
-    return str(error.args[0].str())
 
 
 def keep_memory() -> None:

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from infra.local_kafka import wait_ready
 from infra.settings import Settings
 from tests.support.servers import ClickHouseServer, Kafka, free_port, wait_http
 
 MARKS = ("integration", "chaos")
+# Not the pretty traceback, which walks through variables that other threads are changing.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(autouse=True)

@@ -5,19 +5,22 @@ anytime_*  right at every look, and corrected for the comparisons of the same ro
            that p < alpha exactly when the interval leaves out 0. Verdicts rest on these.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
+from agents.policy.numbers import Numbers, Result
 from schemas.entities import MetricGoal
-from schemas.records import Comparison, ComparisonVerdict
-from streams.statistics import means, rates
+from schemas.records import Comparison, ComparisonVerdict, Guard, Worth
+from streams.statistics import clusters, means, rates
+from streams.statistics.adjustment import cuped
+from streams.statistics.clusters import UnitSums
 from streams.statistics.estimates import Estimate, NoEstimate
+from streams.statistics.means import Difference
 from streams.statistics.moments import Moments, moments
-from streams.statistics.multiple import bonferroni_alpha, bonferroni_p
-from streams.statistics.sequential import Tuning, confidence_sequence
+from streams.statistics.multiple import bonferroni_alpha
+from streams.statistics.sequential import Tuning, confidence_sequence, log_e_value
 from streams.statistics.sums import Sums
-
-Result = Estimate | NoEstimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,21 @@ class Level:
         return cls(alpha, family, Tuning(bonferroni_alpha(alpha, family), planned_n))
 
 
+Method = Literal["rates", "means", "units", "adjusted"]
+
+
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """arm - baseline on one metric. `anytime.p_value` is for this comparison alone."""
+    """arm - baseline on one metric. `anytime.p_value`, `log_e`: for this comparison alone.
 
-    method: Literal["rates", "means"]
+    `variance_left`: what the covariate leaves, where the method is 'adjusted'.
+    """
+
+    method: Method
     fixed: Result
     anytime: Result
+    log_e: float | None = None
+    variance_left: float | None = None
 
     def verdict(self, goal: MetricGoal) -> ComparisonVerdict:
         """What the anytime interval says, in the metric's direction.
@@ -58,6 +69,22 @@ class Contrast:
             return "better"
         return "worse" if upper < 0 else "undecided"
 
+    def worth(self, goal: MetricGoal) -> Worth | None:
+        """Whether an improvement is large enough to matter; None: the goal does not say.
+
+        worth: it is one, and the estimate reaches min_effect. not_worth: all of the anytime
+        interval is below min_effect.
+        """
+        if goal.min_effect is None:
+            return None
+        if isinstance(self.anytime, NoEstimate):
+            return "open"
+        lower, upper = oriented(self.anytime, goal)
+        if upper < goal.min_effect:
+            return "not_worth"
+        found = self.anytime.value if goal.direction == "higher" else -self.anytime.value
+        return "worth" if lower > 0 and found >= goal.min_effect else "open"
+
 
 def oriented(interval: Estimate, goal: MetricGoal) -> tuple[float, float]:
     """(lower, upper), turned so that more is better."""
@@ -70,18 +97,39 @@ def oriented(interval: Estimate, goal: MetricGoal) -> tuple[float, float]:
 class Sample:
     """One metric of one arm, made ready once for all its comparisons. `mean`: None without values.
 
-    `rate` is None unless all values are 0 or 1.
+    `n`: values, or units. `rate` is None unless all values are 0 or 1. `constant`: what all values
+    are equal to, if they are. `covariate`: pairs of metric and covariate by unit.
     """
 
-    sums: Sums
+    n: int
     mean: float | None
     rate: rates.Rate | None
     moments: Moments | NoEstimate
+    constant: float | None = None
+    by_units: bool = False
+    covariate: UnitSums | None = None
 
     @classmethod
     def of(cls, sums: Sums) -> "Sample":
         rate = rates.Rate(sums.n, sums.ones) if sums.binary else None
-        return cls(sums, sums.mean, rate, moments(sums))
+        constant = sums.minimum if sums.constant else None
+        return cls(sums.n, sums.mean, rate, moments(sums), constant)
+
+    @classmethod
+    def of_units(cls, sums: UnitSums, covariate: UnitSums | None) -> "Sample":
+        found = clusters.moments(sums)
+        mean = sums.total / sums.size if sums.size > 0 else None
+        constant = 0.0 if sums.units and sums.total_sq == 0 == sums.total else None
+        return cls(sums.units, mean, None, found, constant, True, covariate)
+
+    @property
+    def mean_error(self) -> float | None:
+        """The standard error of the mean; None: not known."""
+        if self.rate is not None:
+            return math.sqrt(self.rate.variance / self.rate.n)
+        if isinstance(self.moments, NoEstimate):
+            return None
+        return math.sqrt(self.moments.mean_variance)
 
 
 def contrast(arm: Sample, baseline: Sample, level: Level) -> Contrast:
@@ -90,14 +138,33 @@ def contrast(arm: Sample, baseline: Sample, level: Level) -> Contrast:
         fixed = rates.two_proportions(arm.rate, baseline.rate, level.alpha)
         if isinstance(fixed, NoEstimate):
             return Contrast("rates", fixed, fixed)
-        found = rates.difference(arm.rate, baseline.rate)
-        return Contrast("rates", fixed, confidence_sequence(found, level.tuning))
+        return _contrast("rates", fixed, rates.difference(arm.rate, baseline.rate), level)
     left, right = arm.moments, baseline.moments
+    method: Method = "units" if arm.by_units else "means"
     if isinstance(left, NoEstimate) or isinstance(right, NoEstimate):
         return _missing(left, right)
+    variance_left = None
+    if arm.covariate is not None and baseline.covariate is not None:
+        adjusted = cuped(arm.covariate, baseline.covariate)
+        if not isinstance(adjusted, NoEstimate):
+            left, right = adjusted.arm, adjusted.baseline
+            method, variance_left = "adjusted", adjusted.variance_left
     fixed = means.welch(left, right, level.alpha)
-    found = means.difference(left, right)
-    return Contrast("means", fixed, confidence_sequence(found, level.tuning))
+    return _contrast(method, fixed, means.difference(left, right), level, variance_left)
+
+
+def _contrast(
+    method: Method,
+    fixed: Result,
+    found: Difference,
+    level: Level,
+    variance_left: float | None = None,
+) -> Contrast:
+    anytime = confidence_sequence(found, level.tuning)
+    log_e = None
+    if isinstance(anytime, Estimate):
+        log_e = log_e_value(found.value / found.error, found.effective_n * level.tuning.rho_squared)
+    return Contrast(method, fixed, anytime, log_e, variance_left)
 
 
 def _missing(arm: Moments | NoEstimate, baseline: Moments | NoEstimate) -> Contrast:
@@ -107,47 +174,66 @@ def _missing(arm: Moments | NoEstimate, baseline: Moments | NoEstimate) -> Contr
     return Contrast("means", nothing, nothing)
 
 
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What else is said of a comparison."""
+
+    level: Level
+    adjusted_p_value: float | None
+    guard: Guard | None
+    design_effect: float | None
+
+
 def comparison(
     goal: MetricGoal,
     arms: tuple[str, str],
     samples: tuple[Sample, Sample],
     found: Contrast,
-    level: Level,
+    context: Context,
 ) -> Comparison:
     """The published form; `arms` and `samples` are those of the arm and of the baseline."""
     arm, baseline = samples
-    fixed_p, *fixed = _numbers(found.fixed)
-    anytime_p, *anytime = _numbers(found.anytime)
+    level = context.level
+    fixed, anytime = Numbers.of(found.fixed, 1), Numbers.of(found.anytime, level.family)
     mean_arm, mean_baseline = arm.mean, baseline.mean
     gap = None if mean_arm is None or mean_baseline is None else mean_arm - mean_baseline
+    difference = _difference(found, gap)
     return Comparison(
         metric=goal.metric,
         role=goal.role,
         direction=goal.direction,
         arm=arms[0],
         baseline=arms[1],
-        n_arm=arm.sums.n,
-        n_baseline=baseline.sums.n,
+        n_arm=arm.n,
+        n_baseline=baseline.n,
         mean_arm=mean_arm,
         mean_baseline=mean_baseline,
-        difference=gap,
-        relative_difference=_relative(gap, mean_baseline),
-        fixed_p_value=fixed_p,
-        fixed_lower=fixed[0],
-        fixed_upper=fixed[1],
-        anytime_p_value=None if anytime_p is None else bonferroni_p(anytime_p, level.family),
-        anytime_lower=anytime[0],
-        anytime_upper=anytime[1],
+        difference=difference,
+        relative_difference=_relative(difference, mean_baseline),
+        fixed_p_value=fixed.p_value,
+        fixed_lower=fixed.lower,
+        fixed_upper=fixed.upper,
+        anytime_p_value=anytime.p_value,
+        anytime_lower=anytime.lower,
+        anytime_upper=anytime.upper,
         verdict=found.verdict(goal),
-        note=_note(found, level),
+        note=_note(found, level, goal),
+        log_e_value=found.log_e,
+        adjusted_p_value=context.adjusted_p_value,
+        margin=goal.margin,
+        min_effect=goal.min_effect,
+        worth=found.worth(goal) if goal.role == "primary" else None,
+        guard=context.guard,
+        design_effect=context.design_effect,
+        variance_left=found.variance_left,
     )
 
 
-def _numbers(result: Result) -> tuple[float | None, float | None, float | None]:
-    """(p-value, lower, upper)."""
-    if isinstance(result, NoEstimate):
-        return None, None, None
-    return result.p_value, result.lower, result.upper
+def _difference(found: Contrast, gap: float | None) -> float | None:
+    """The middle of the interval: with a covariate it is not the difference of the plain means."""
+    if found.method == "adjusted" and isinstance(found.fixed, Estimate):
+        return found.fixed.value
+    return gap
 
 
 def _relative(gap: float | None, mean: float | None) -> float | None:
@@ -157,12 +243,22 @@ def _relative(gap: float | None, mean: float | None) -> float | None:
     return ratio if abs(ratio) < float("inf") else None
 
 
-def _note(found: Contrast, level: Level) -> str:
+_METHODS = {
+    "rates": "two-proportion z",
+    "means": "Welch t",
+    "units": "Welch t over units",
+    "adjusted": "Welch t over means of units, with a covariate (CUPED)",
+}
+
+
+def _note(found: Contrast, level: Level, goal: MetricGoal) -> str:
     """Why there is no estimate, or how the numbers were made."""
     for result in (found.fixed, found.anytime):
         if isinstance(result, NoEstimate):
             return result.reason
-    text = "two-proportion z" if found.method == "rates" else "Welch t"
+    text = _METHODS[found.method]
     if level.family > 1:
         text += f"; anytime numbers corrected for {level.family} comparisons of this role"
+    if goal.winsorise is not None:
+        text += "; not winsorised: a verdict is computed from sums"
     return text

@@ -34,7 +34,16 @@ def production(frame: pl.DataFrame) -> Contributions:
 
     Evaluations are another population, so their rows do not mix into these.
     """
-    rows = frame.lazy().filter(pl.col("source") == "production")
+    return _from(frame, "production")
+
+
+def evaluations(frame: pl.DataFrame) -> Contributions:
+    """The same of evaluations."""
+    return _from(frame, "evaluation")
+
+
+def _from(frame: pl.DataFrame, source: str) -> Contributions:
+    rows = frame.lazy().filter(pl.col("source") == source)
     found: Contributions = {}
     _errors(rows, found)
     _latencies(rows, found)

@@ -1,140 +1,96 @@
-"""When an A/B test is decided, and by whom it is won.
-
-Each arm is compared with the baseline on every metric. An arm is then
-
-    ahead     better on a primary metric, worse on none, and every guardrail is safe
-    behind    worse on a primary metric, or a guardrail is broken
-    level     no difference beyond the margin on every primary metric
-    open      none of these yet
-
-A guardrail with a margin is safe when the whole interval is above -margin, and broken when all of
-it is below. Without a margin it is broken when the arm is worse, else safe. A guardrail whose
-values are the same constant in both arms is safe; one that was not measured stays open.
+"""When an A/B test is decided, and by whom it is won. How arms stand: agents.policy.look.
 
 The test is decided when
 - some arm is ahead, and it is better than (or within the margin of) every other arm that is not
   behind or level: it wins. Arms within the margin of each other: the higher mean wins;
 - every arm is behind: the baseline wins;
-- every arm is behind or level: no difference.
+- every arm is behind or level: no difference;
+- it is open at its maximum duration: no difference was found, which the words say.
+
+What the test's DecisionRule asks for first (a least duration, a least number of units) holds back
+all but one decision: when every arm is behind, the baseline wins at once, since harm need not wait.
 
 False decisions. Each role's comparisons hold together at alpha at every look (Bonferroni over arms
 and metrics of the role). To win falsely, an arm must be found better than the truly best one: that
 is one of (arms - 1) comparisons, each made at alpha / (arms - 1) or less, so a wrong winner is
-named with probability at most alpha. Guardrails can only prevent winners.
+named with probability at most alpha. Guardrails, least effects, durations and sizes can only
+prevent or delay winners.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
-from agents.policy.comparisons import Contrast, Level, Sample, contrast, oriented
-from agents.policy.trial import Cell, Decision, Trial
-from schemas.entities import AbTest, MetricGoal, Role
+from agents.policy import price
+from agents.policy.look import Look, Standing, gains
+from agents.policy.trial import Decision, Trial
+from agents.policy.units import UnitFindings
+from schemas.entities import AbTest, MetricGoal
 from streams.statistics import srm
-from streams.statistics.estimates import NoEstimate
-
-Standing = Literal["ahead", "behind", "level", "open"]
-Guard = Literal["safe", "broken", "open"]
 
 
-def levels_of(test: AbTest) -> Mapping[Role, Level]:
-    """At which level the comparisons of each role are made."""
-    sizes = Counter(goal.role for goal in test.metrics)
-    others = len(test.arms) - 1
-    return {
-        role: Level.shared(test.alpha, metrics * others, test.planned_n)
-        for role, metrics in sizes.items()
-    }
+def conclude(look: Look, trial: Trial, units: UnitFindings, now: datetime) -> Decision | None:
+    """The decision that the comparisons and the test's rule allow at `now`; None: it is open."""
+    found = _proposed(look, now)
+    test = look.test
+    if test.analysis == "units" and units.failure is not None:
+        # Nothing newer is known: whatever is decided must rest on what can be asked for again.
+        return None
+    harm = found is not None and found.winner == test.baseline
+    if found is not None and (harm or not waits(test, trial, units, now)):
+        return found
+    ends_at = deadline(test, trial)
+    if ends_at is None or now < ends_at:
+        return None
+    return found or Decision("no_difference", None, _expired(look, test), now)
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """All comparisons with the baseline at one instant: by arm, in the order of the goals."""
-
-    test: AbTest
-    levels: Mapping[Role, Level]
-    samples: Mapping[Cell, Sample]
-    contrasts: Mapping[str, Sequence[Contrast]]
-
-    @classmethod
-    def at(cls, test: AbTest, trial: Trial) -> "Look":
-        levels = levels_of(test)
-        samples = {
-            Cell(arm.arm, goal.metric): Sample.of(trial.of(arm.arm, goal.metric))
-            for arm in test.arms
-            for goal in test.metrics
-        }
-        contrasts = {
-            arm.arm: [
-                contrast(
-                    samples[Cell(arm.arm, goal.metric)],
-                    samples[Cell(test.baseline, goal.metric)],
-                    levels[goal.role],
-                )
-                for goal in test.metrics
-            ]
-            for arm in test.arms
-            if arm.arm != test.baseline
-        }
-        return cls(test, levels, samples, contrasts)
-
-    def pair(self, arm: str, other: str, metric: str) -> tuple[Sample, Sample]:
-        return self.samples[Cell(arm, metric)], self.samples[Cell(other, metric)]
-
-    def goals(self, arm: str) -> list[tuple[MetricGoal, Contrast]]:
-        return list(zip(self.test.metrics, self.contrasts[arm], strict=True))
-
-    def primary(self, arm: str) -> list[tuple[MetricGoal, Contrast]]:
-        return [(goal, found) for goal, found in self.goals(arm) if goal.role == "primary"]
-
-    def guards(self, arm: str) -> list[tuple[MetricGoal, Guard]]:
-        return [
-            (goal, self._guard(arm, goal, found))
-            for goal, found in self.goals(arm)
-            if goal.role == "guardrail"
-        ]
-
-    def standing(self, arm: str) -> Standing:
-        verdicts = [found.verdict(goal) for goal, found in self.primary(arm)]
-        guards = [guard for _, guard in self.guards(arm)]
-        if "worse" in verdicts or "broken" in guards:
-            return "behind"
-        if "better" in verdicts:
-            return "ahead" if all(guard == "safe" for guard in guards) else "open"
-        return "level" if verdicts and set(verdicts) == {"no_difference"} else "open"
-
-    def surpasses(self, arm: str, rival: str) -> bool:
-        """Whether `arm` is better than `rival` on the first primary metric, or not different."""
-        goal, _ = self.primary(arm)[0]
-        found = contrast(*self.pair(arm, rival, goal.metric), self.levels["primary"])
-        return found.verdict(goal) in ("better", "no_difference")
-
-    def merit(self, arm: str) -> float:
-        """Mean of the first primary metric, turned so that more is better."""
-        goal, _ = self.primary(arm)[0]
-        mean = self.samples[Cell(arm, goal.metric)].mean or 0.0
-        return mean if goal.direction == "higher" else -mean
-
-    def _guard(self, arm: str, goal: MetricGoal, found: Contrast) -> Guard:
-        mine, other = (s.sums for s in self.pair(arm, self.test.baseline, goal.metric))
-        if mine.constant and other.constant and mine.minimum == other.minimum:
-            return "safe"
-        if isinstance(found.fixed, NoEstimate):
-            return "open"
-        if goal.margin is None:
-            return "broken" if found.verdict(goal) == "worse" else "safe"
-        if isinstance(found.anytime, NoEstimate):
-            return "open"
-        lower, upper = oriented(found.anytime, goal)
-        if upper < -goal.margin:
-            return "broken"
-        return "safe" if lower >= -goal.margin else "open"
+def waits(test: AbTest, trial: Trial, units: UnitFindings, now: datetime) -> list[str]:
+    """What the test's rule still asks for, in words."""
+    rule, found = test.decision, []
+    lasted_s = duration_s(trial, now)
+    if lasted_s < rule.min_duration_s:
+        found.append(f"it must run for {span(rule.min_duration_s)} and has for {span(lasted_s)}")
+    counts = units_of(test, trial, units)
+    fewest = min(counts.values(), default=0)
+    if fewest < rule.min_units:
+        what = "units" if test.analysis == "units" else "calls"
+        found.append(f"each arm must have {rule.min_units} {what} and one has {fewest}")
+    return found
 
 
-def conclude(look: Look, now: datetime) -> Decision | None:
-    """The decision that the comparisons allow at `now`; None while it is open."""
+def units_of(test: AbTest, trial: Trial, units: UnitFindings) -> Mapping[str, int]:
+    """What counts as independent, by arm: units, or calls."""
+    if test.analysis == "units":
+        return {arm.arm: units.units.get(arm.arm, 0) for arm in test.arms}
+    return {arm.arm: trial.calls(arm.arm) for arm in test.arms}
+
+
+def duration_s(trial: Trial, now: datetime) -> float:
+    """Event time from the first call to the last one, never beyond `now`."""
+    if trial.first_ms is None or trial.last_ms is None:
+        return 0.0
+    return max(min(trial.last_ms / 1000, now.timestamp()) - trial.first_ms / 1000, 0.0)
+
+
+def deadline(test: AbTest, trial: Trial) -> datetime | None:
+    """When the test must be decided; None: it has no maximum duration, or did not begin."""
+    longest_s = test.decision.max_duration_s
+    if longest_s is None or trial.first_ms is None:
+        return None
+    began = datetime.fromtimestamp(trial.first_ms / 1000, UTC)
+    return began + timedelta(seconds=longest_s)
+
+
+def span(seconds: float) -> str:
+    """A duration for people: two digits and a unit."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _proposed(look: Look, now: datetime) -> Decision | None:
+    """What the comparisons alone say."""
     standings = {arm: look.standing(arm) for arm in look.contrasts}
     ahead = [arm for arm, standing in standings.items() if standing == "ahead"]
     rivals = [arm for arm, standing in standings.items() if standing in ("ahead", "open")]
@@ -148,12 +104,13 @@ def conclude(look: Look, now: datetime) -> Decision | None:
     return Decision("no_difference", None, _same(look, standings), now)
 
 
-def mismatch(trial: Trial, log_e: float, now: datetime) -> Decision:
+def mismatch(
+    test: AbTest, trial: Trial, counts: Mapping[str, int], log_e: float, now: datetime
+) -> Decision:
     """The decision that the test is invalid, from the evidence against its weights."""
-    split = trial.split
-    counts = ", ".join(f"{arm} {count}" for arm, count in split.complete().items())
-    weights = " : ".join(f"{weight:g}" for _, weight in split.weights)
-    text = f"Invalid: traffic is not split {weights} as the weights say ({counts}; "
+    weights = " : ".join(f"{arm.weight:g}" for arm in test.arms)
+    seen = ", ".join(f"{arm} {count}" for arm, count in counts.items())
+    text = f"Invalid: traffic is not split {weights} as the weights say ({seen}; "
     text += f"p = {srm.p_value(log_e):.1g})."
     if trial.decision is not None:
         text += f" Before, it was decided: {trial.decision.text}"
@@ -161,7 +118,7 @@ def mismatch(trial: Trial, log_e: float, now: datetime) -> Decision:
 
 
 def _won(look: Look, arm: str) -> str:
-    better = [goal.metric for goal, found in look.primary(arm) if found.verdict(goal) == "better"]
+    better = [goal.metric for goal, found in look.primary(arm) if gains(goal, found)]
     text = f"{arm} wins: better than {look.test.baseline} on "
     text += ", ".join(_means(look, arm, metric) for metric in better)
     if look.guards(arm):
@@ -174,12 +131,31 @@ def _kept(look: Look) -> str:
 
 
 def _same(look: Look, standings: Mapping[str, Standing]) -> str:
-    goals = [goal for goal in look.test.metrics if goal.role == "primary"]
-    level = ", ".join(arm for arm, standing in standings.items() if standing == "level")
-    margins = ", ".join(f"{goal.margin:g} on {goal.metric}" for goal in goals)
-    text = f"No difference beyond the margin of {margins} between {level} and {look.test.baseline}"
+    level = [arm for arm, standing in standings.items() if standing == "level"]
+    within = {
+        _within(goal, found.worth(goal) == "not_worth")
+        for arm in level
+        for goal, found in look.primary(arm)
+    }
+    text = f"No difference beyond {', '.join(sorted(within))} between {', '.join(level)} "
+    text += f"and {look.test.baseline}"
     behind = [arm for arm, standing in standings.items() if standing == "behind"]
     return "; ".join([text, *(_why_behind(look, arm) for arm in behind)]) + "."
+
+
+def _within(goal: MetricGoal, small: bool) -> str:
+    if small:
+        return f"the least effect of {goal.min_effect:g} on {goal.metric}"
+    return f"the margin of {goal.margin:g} on {goal.metric}"
+
+
+def _expired(look: Look, test: AbTest) -> str:
+    longest = span(test.decision.max_duration_s or 0.0)
+    still = ", ".join(arm for arm in look.contrasts if look.standing(arm) in ("open", "ahead"))
+    return (
+        f"No difference was found in the maximum duration of {longest}: {still} may still differ "
+        f"from {test.baseline}, by what the intervals say."
+    )
 
 
 def _why_behind(look: Look, arm: str) -> str:
@@ -189,11 +165,19 @@ def _why_behind(look: Look, arm: str) -> str:
         if found.verdict(goal) == "worse"
     ]
     broken = [
-        f"breaks the guardrail {_means(look, arm, goal.metric)}"
-        for goal, guard in look.guards(arm)
+        f"breaks the guardrail {_guarded(look, arm, name)}"
+        for name, guard in look.guards(arm)
         if guard == "broken"
     ]
     return f"{arm} {' and '.join([*worse, *broken])}"
+
+
+def _guarded(look: Look, arm: str, name: str) -> str:
+    if name != price.NAME:
+        return _means(look, arm, name)
+    usd = look.test.decision.cost_per_point_usd or 0.0
+    both = f"{_means(look, arm, 'cost_usd')} for {_means(look, arm, 'quality')}"
+    return f"{name}: it costs more than ${usd:g} for each 0.01 of quality: {both}"
 
 
 def _means(look: Look, arm: str, metric: str) -> str:

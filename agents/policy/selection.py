@@ -6,25 +6,23 @@ Rank: eligible before the rest, by `score_lower`. The leader changes only when
   must beat the leader's best guess) and the leader has led for `min_dwell_s`.
 A fallback follows the declared order and ends as soon as anybody is eligible by measurement.
 
-Weights: EXPLORATION of the traffic is shared equally by the eligible that do not lead, so that
-their estimates stay fresh, newcomers among them; the leader gets the rest. They sum to 1 over the
-eligible.
+Weights: agents.policy.shares. They sum to 1 over the eligible, newcomers among them.
 
 A published decision is remembered in `Decision` and never recomputed.
 """
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from agents.policy.candidates import Assessed, Field, Reason, assess
 from agents.policy.contributions import ModelKey
+from agents.policy.shares import Shares, shared
 from agents.policy.sums import Tally
 from schemas.entities import Model, SelectionPolicy
 from schemas.records import Candidate, SelectionUpdate
 
-EXPLORATION = 0.10
 TTL_S = 60.0
 HEARTBEAT_S = TTL_S / 2
 NUMBERS_EVERY_S = 1.0
@@ -37,7 +35,7 @@ class Decision:
 
     `signature` names everything that a reader would act on: ranks, eligibility, weights, kinds of
     reasons. `sequence` counts publications and makes selection_id. `fallback_since`: since when it
-    is not based on measurements; `alerted`: whether an alert said so.
+    is not based on measurements; `alerted`: whether an alert said so. `shares`: of the traffic.
     """
 
     sequence: int
@@ -47,16 +45,21 @@ class Decision:
     alerted: bool
     signature: str
     published_at: datetime
+    shares: Shares | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: the policy and the facts it is applied to."""
+    """What is asked: the policy and the facts it is applied to.
+
+    `priors`: how many of a model's calls in `tallies` are evaluations (agents.policy.prior).
+    """
 
     policy: SelectionPolicy
     policy_version: int
     models: Sequence[Model]
     tallies: Mapping[ModelKey, Tally]
+    priors: Mapping[ModelKey, int] = field(default_factory=dict)
 
 
 def select(
@@ -65,33 +68,35 @@ def select(
     """The selection at `now`, and the decision to remember if it is published."""
     policy = question.policy
     models = [replace(m, status=m.status_at(now)) for m in question.models]
-    field = assess(policy, models, question.tallies)
-    order, leading, kept = _ranked(policy, field, before, now)
-    leader = order[0].key if field.eligible else None
+    found = assess(policy, models, question.tallies)
+    order, leading, kept = _ranked(policy, found, before, now)
+    leader = order[0].key if found.eligible else None
     since = before.leader_since if before and before.leader == leader else now
     fallback_since = None
-    if field.basis in ("fallback", "nobody"):
+    if found.basis in ("fallback", "nobody"):
         fallback_since = (before.fallback_since if before else None) or now
     sequence = 1 + (before.sequence if before else 0)
-    candidates = _candidates(field, order, leading)
+    shares = shared(policy, found, order, before.shares if before else None, (sequence, now))
+    ranking = _Ranking(found, order, leading, shares, question.priors)
     decision = Decision(
         sequence=sequence,
         leader=leader,
         leader_since=since,
         fallback_since=fallback_since,
         alerted=bool(before and before.alerted and fallback_since),
-        signature=_signature(question, field, order, leading),
+        signature=_signature(question, ranking),
         published_at=now,
+        shares=shares,
     )
     update = SelectionUpdate(
         selection_id=str(uuid.uuid5(_IDS, f"{policy.org_id}/{policy.capability}/{sequence}")),
         org_id=policy.org_id,
         capability=policy.capability,
         issued_at=now,
-        expires_at=_expires_at(field, models, now),
+        expires_at=_expires_at(found, models, now),
         policy_version=question.policy_version,
-        reason=_reason(policy, field, leading, kept),
-        candidates=candidates,
+        reason=_reason(policy, found, leading, kept),
+        candidates=_candidates(ranking),
     )
     return update, decision
 
@@ -168,15 +173,25 @@ def _holds(
     return None
 
 
-def _candidates(field: Field, order: Sequence[Assessed], leading: Reason) -> tuple[Candidate, ...]:
-    eligible = len(field.serving)
-    shares = _weights(eligible) + [0.0] * (len(order) - eligible)
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """Everyone by rank, why the first leads, and what each gets."""
+
+    field: Field
+    order: Sequence[Assessed]
+    leading: Reason
+    shares: Shares
+    priors: Mapping[ModelKey, int]
+
+
+def _candidates(ranking: _Ranking) -> tuple[Candidate, ...]:
+    eligible = len(ranking.field.serving)
     return tuple(
         Candidate(
             model_id=a.key.model_id,
             model_version=a.key.model_version,
             rank=rank,
-            weight=shares[rank - 1],
+            weight=ranking.shares.of(a.key) if rank <= eligible else 0.0,
             eligible=rank <= eligible,
             score=a.score.value if a.score else None,
             score_lower=a.score.lower if a.score else None,
@@ -185,22 +200,15 @@ def _candidates(field: Field, order: Sequence[Assessed], leading: Reason) -> tup
             error_rate=a.measured.error_rate,
             latency_p95_ms=a.measured.latency_p95_ms,
             cost_usd_mean=a.measured.cost_usd_mean,
-            reasons=tuple(r.text for r in _reasons(field, a, rank, leading)),
+            reasons=tuple(r.text for r in _reasons(ranking, a, rank)),
         )
-        for rank, a in enumerate(order, 1)
+        for rank, a in enumerate(ranking.order, 1)
     )
 
 
-def _weights(eligible: int) -> list[float]:
-    """Leader first; empty without anybody eligible."""
-    if eligible < 2:
-        return [1.0] * eligible
-    other = EXPLORATION / (eligible - 1)
-    return [1.0 - EXPLORATION, *[other] * (eligible - 1)]
-
-
-def _reasons(field: Field, candidate: Assessed, rank: int, leading: Reason) -> tuple[Reason, ...]:
+def _reasons(ranking: _Ranking, candidate: Assessed, rank: int) -> tuple[Reason, ...]:
     """Why the candidate stands where it stands, the most important first."""
+    field, leading = ranking.field, ranking.leading
     eligible = rank <= len(field.eligible)
     explored = candidate in field.newcomers
     found: list[Reason] = []
@@ -220,18 +228,20 @@ def _reasons(field: Field, candidate: Assessed, rank: int, leading: Reason) -> t
         found.append(Reason("spare", f"its status is {candidate.status}: only if nobody active is"))
     if candidate.score is not None:
         text = f"score {candidate.score.value:.4f}, lower bound {candidate.score.lower:.4f}"
-        found.append(Reason("score", f"{text} from {candidate.measured.samples} calls"))
+        text += f" from {candidate.measured.samples} calls"
+        prior = ranking.priors.get(candidate.key)
+        found.append(Reason("score", f"{text}, {prior} of them evaluations" if prior else text))
     return tuple(found)
 
 
-def _signature(question: Question, field: Field, order: Sequence[Assessed], leading: Reason) -> str:
-    shares = _weights(len(field.serving))
+def _signature(question: Question, ranking: _Ranking) -> str:
     lines = [
-        f"{a.key.model_id}/{a.key.model_version}:{shares[i] if i < len(shares) else 0:.6f}:"
-        + ",".join(r.code for r in _reasons(field, a, i + 1, leading))
-        for i, a in enumerate(order)
+        f"{a.key.model_id}/{a.key.model_version}:{ranking.shares.of(a.key):.6f}:"
+        + ",".join(r.code for r in _reasons(ranking, a, i + 1))
+        for i, a in enumerate(ranking.order)
     ]
-    return str(uuid.uuid5(_IDS, "\n".join([str(question.policy_version), field.basis, *lines])))
+    basis = ranking.field.basis
+    return str(uuid.uuid5(_IDS, "\n".join([str(question.policy_version), basis, *lines])))
 
 
 def _reason(policy: SelectionPolicy, field: Field, leading: Reason, kept: bool) -> str:

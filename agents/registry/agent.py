@@ -7,41 +7,30 @@ what is committed. A kill at any instant therefore leaves either all of a round 
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import structlog
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from agents.errors import AgentError, AgentsStopped, BadConfiguration
 from agents.registry.turn import KAFKA_TIMEOUT_S, Turn, begin
 from agents.registry.verdicts import VerdictView
+from agents.seat import PAUSE_S, Seat
 from schemas.catalog import SchemaCatalog
 from schemas.errors import RegistryUnavailable
 from schemas.topics import Topic
 from schemas.wire import Codec
 from streams import telemetry
 from streams.errors import ViewNotLoaded
-from streams.kafka import KafkaConfig
+from streams.kafka import KafkaConfig, explain
 from streams.registry_view import RegistryView
 
 LANE = "registry"
 POLL_S = 0.2
 COMMANDS_MAX = 100
-SESSION_TIMEOUT_S = 6.0
-"""The least a broker allows by default: how long a dead owner is waited for."""
-PAUSE_S = SESSION_TIMEOUT_S / 4 + 0.5
-"""After a failure. Longer than a heartbeat, so that an owner that was replaced learns of it before
-it takes the transactional id from its successor."""
 log = structlog.get_logger(__name__)
 
 
@@ -72,8 +61,6 @@ class RegistryAgent:
         self._verdicts = VerdictView(config.kafka, self._codec)
         self._commands = config.kafka.topic(Topic.REGISTRY_COMMANDS)
         self._closing = threading.Event()
-        self._consumer: Any = None
-        self._owner = False
         self._turn: Turn | None = None
         self._not_before_s = 0.0
         self._failure: Exception | None = None
@@ -99,21 +86,23 @@ class RegistryAgent:
             raise AgentsStopped(f"the registry agent stopped: {self._failure!r}")
 
     def _run(self) -> None:
+        seat: Seat | None = None
         try:
             self._check_topic()
-            self._consumer = self._subscribed()
+            kafka, instance = self._config.kafka, self._config.instance
+            seat = Seat(kafka, "registry", self._commands, instance, self._end_turn)
             self._config.health.ready(LANE)
             while not self._closing.is_set():
                 self._config.health.beat(LANE)
-                self._round()
+                self._round(seat)
         except Exception as error:
-            log.exception("registry agent stopped")
             self._failure = error
+            log.exception("registry agent stopped")
             self._stop.set()
         finally:
-            self._turn = None
-            if self._consumer is not None:
-                self._consumer.close()
+            self._end_turn()
+            if seat is not None:
+                seat.close()
 
     def _check_topic(self) -> None:
         """Raises BadConfiguration unless all commands have one order. Waits for Kafka."""
@@ -122,7 +111,7 @@ class RegistryAgent:
                 admin = AdminClient(self._config.kafka.admin())
                 found = admin.list_topics(self._commands, timeout=KAFKA_TIMEOUT_S)
             except KafkaException as error:
-                log.warning("Kafka does not answer", error=_explain(error))
+                log.warning("Kafka does not answer", error=explain(error))
                 self._closing.wait(PAUSE_S)
                 continue
             count = len(found.topics[self._commands].partitions)
@@ -137,86 +126,29 @@ class RegistryAgent:
                 )
             return
 
-    def _subscribed(self) -> Any:
-        consumer = Consumer(
-            self._config.kafka.consumer(
-                self._config.kafka.group("registry"),
-                # A restarted process is the owner again at once.
-                group_instance_id=self._config.instance,
-                session_timeout_ms=int(SESSION_TIMEOUT_S * 1000),
-                heartbeat_interval_ms=int(SESSION_TIMEOUT_S * 250),
-            )
-        )
-        consumer.subscribe(
-            [self._commands],
-            on_assign=self._assigned,
-            on_revoke=self._revoked,
-            on_lost=self._revoked,
-        )
-        return consumer
+    def _end_turn(self) -> None:
+        self._turn = None
 
-    def _assigned(self, _: Any, partitions: Sequence[TopicPartition]) -> None:
-        if partitions:
-            self._owner = True
-
-    def _revoked(self, _: Any, partitions: Sequence[TopicPartition]) -> None:
-        if partitions:
-            log.info("registry handed over")
-            self._owner, self._turn = False, None
-
-    def _round(self) -> None:
+    def _round(self, seat: Seat) -> None:
         turn = self._turn
-        messages = self._read()
-        if not self._owner or time.monotonic() < self._not_before_s:
+        messages = seat.read(POLL_S, COMMANDS_MAX)
+        if not seat.owned or time.monotonic() < self._not_before_s:
             return
         try:
             if self._turn is None:
-                self._turn = self._begin()
+                self._turn = self._begin(seat)
             elif self._turn is turn and messages:
-                self._turn.decide(messages, self._consumer.consumer_group_metadata())
+                self._turn.decide(messages, seat.consumer.consumer_group_metadata())
         except (KafkaException, ViewNotLoaded, RegistryUnavailable) as error:
-            log.warning("the registry agent begins its turn again", error=_explain(error))
-            self._config.health.waiting(LANE, f"the last round failed: {_explain(error)}")
+            log.warning("the registry agent begins its turn again", error=explain(error))
+            self._config.health.waiting(LANE, f"the last round failed: {explain(error)}")
             self._turn = None
             self._not_before_s = time.monotonic() + PAUSE_S
 
-    def _read(self) -> list[Any]:
-        """What is there, at most COMMANDS_MAX, as soon as there is anything."""
-        first = self._consumer.poll(POLL_S)
-        if first is None:
-            return []
-        # A batch of `consume` alone would wait for its timeout until it is full.
-        found = [first, *self._consumer.consume(COMMANDS_MAX - 1, 0)]
-        return [m for m in found if not self._is_error(m)]
-
-    def _is_error(self, message: Any) -> bool:
-        error = message.error()
-        if error is None:
-            return False
-        if error.fatal() or error.code() == KafkaError._FATAL:
-            raise AgentsStopped(f"the registry's consumer cannot go on: {error}")
-        log.warning("registry consumer error", error=str(error))
-        return True
-
-    def _begin(self) -> Turn:
+    def _begin(self, seat: Seat) -> Turn:
         self._config.health.waiting(LANE, "taking over the registry")
         turn = begin(self._config.kafka, self._codec, self._view, self._verdicts.latest)  # 1, 2
-        self._rewind()  # 3
+        seat.rewind()  # 3
         self._config.health.ready(LANE)
         log.info("registry taken over", revision=turn.registry.revision)
         return turn
-
-    def _rewind(self) -> None:
-        """Goes to the committed offset: what was read before this turn is read again."""
-        at = TopicPartition(self._commands, 0)
-        [committed] = self._consumer.committed([at], timeout=KAFKA_TIMEOUT_S)
-        if committed.error is not None:
-            raise KafkaException(committed.error)
-        if committed.offset < 0:
-            committed.offset = OFFSET_BEGINNING
-        self._consumer.seek(committed)
-
-
-def _explain(error: Exception) -> str:
-    found = error.args[0] if error.args else error
-    return found.str() if isinstance(found, KafkaError) else str(error)

@@ -1,14 +1,18 @@
 """What types cannot say about a registry file: how its entries fit together."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from agents.errors import Problem
 from agents.registry.document import Document, Path, shown
-from agents.registry.validity import contradictions
+from agents.registry.validity import Contradiction
 from schemas.entities import AbTest, Entity, Model, SelectionPolicy
 
+Judge = Callable[[Entity], Iterable[Contradiction]]
 
-def consistency(document: Document, found: Mapping[Path, Entity]) -> Iterator[Problem]:
+
+def consistency(
+    document: Document, found: Mapping[Path, Entity], judge: Judge
+) -> Iterator[Problem]:
     """Contradictions: each makes the file invalid."""
     first: dict[str, Path] = {}
     for path, entity in found.items():
@@ -16,7 +20,7 @@ def consistency(document: Document, found: Mapping[Path, Entity]) -> Iterator[Pr
         if other is not path:
             line = document.line(other)
             yield _at(document, path, f"{entity.key} is already given in line {line}")
-        for where, text in contradictions(entity):
+        for where, text in judge(entity):
             yield _at(document, (*path, *where), text)
 
 

@@ -13,17 +13,26 @@ from agents.registry.validity import shown as shown_within
 __all__ = ["Document", "Path", "shown"]
 
 
+MOST_VALUES = 200_000
+"""Values that a file may stand for: aliases can make a few lines stand for billions."""
+UNREADABLE = (ValueError, KeyError, AttributeError, TypeError, OverflowError)
+"""What the library raises for a value that is not what it looks like: 2026-13-45, !!bool x."""
+
+
 class Document:
     """A parsed file: `value` in plain Python, `line(path)` and the problems of its form."""
 
     def __init__(self, text: str) -> None:
-        """Raises yaml.YAMLError when the text is not YAML."""
+        """Raises yaml.YAMLError when the text is not YAML, or too much of it."""
         self.problems: list[Problem] = []
+        self._values = 0
         self._lines: dict[Path, int] = {}
         loader = yaml.SafeLoader(text)
         try:
             node = loader.get_single_node()
             self.value = None if node is None else self._plain(loader, node, ())
+        except RecursionError as error:
+            raise yaml.YAMLError("it is nested too deeply") from error
         finally:
             loader.dispose()
 
@@ -35,11 +44,19 @@ class Document:
 
     def _plain(self, loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> Any:
         self._lines.setdefault(path, node.start_mark.line + 1)
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise yaml.YAMLError(f"it stands for more than {MOST_VALUES:,} values")
         if isinstance(node, yaml.MappingNode):
             return {key: self._plain(loader, n, (*path, key)) for key, n in self._keys(node, path)}
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(loader, n, (*path, i)) for i, n in enumerate(node.value)]
-        value = loader.construct_object(node)
+        try:
+            value = loader.construct_object(node)
+        except UNREADABLE:
+            text = f"cannot be read as the kind of value that it looks like: {node.value!r}"
+            self.problems.append(Problem(node.start_mark.line + 1, shown(path), text))
+            return None
         if isinstance(value, date) and not isinstance(value, datetime):
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
         return value

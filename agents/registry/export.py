@@ -1,5 +1,6 @@
 """The registry as a file that `rheostat registry apply` takes: exporting and applying it again
-changes nothing. API keys are left out: a file is no place for them, hashed or not."""
+changes nothing. API keys are left out: a file is no place for them, hashed or not. So are datasets,
+which are exported with their cases."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -15,8 +15,9 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from agents.errors import Problem, RegistryFileInvalid
-from agents.registry.checks import consistency, references
+from agents.registry.checks import Judge, consistency, references
 from agents.registry.document import Document, Path, shown
+from agents.registry.validity import contradictions
 from schemas.entities import (
     AbTest,
     Alias,
@@ -27,6 +28,7 @@ from schemas.entities import (
     SelectionPolicy,
     User,
 )
+from schemas.suites import Suite
 
 LISTS: Mapping[str, type[Entity]] = {
     "organisations": Organisation,
@@ -36,7 +38,9 @@ LISTS: Mapping[str, type[Entity]] = {
     "aliases": Alias,
     "ab_tests": AbTest,
     "policies": SelectionPolicy,
+    "suites": Suite,
 }
+"""Datasets are none of them: they are imported with their cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,14 @@ class RegistryFile:
     warnings: tuple[Problem, ...]
 
 
-def parse(text: str, name: str, known_models: Collection[tuple[str, str]] = ()) -> RegistryFile:
-    """`known_models`: (org_id, model_id) that the registry has already.
+def parse(
+    text: str,
+    name: str,
+    known_models: Collection[tuple[str, str]] = (),
+    judge: Judge = contradictions,
+) -> RegistryFile:
+    """`known_models`: (org_id, model_id) that the registry has already. `judge`: what is wrong with
+    an entity by itself.
 
     Raises RegistryFileInvalid with all mistakes.
     """
@@ -70,7 +80,7 @@ def parse(text: str, name: str, known_models: Collection[tuple[str, str]] = ()) 
         entity = _entity(document, path, cls, value, problems)
         if entity is not None:
             found[path] = entity
-    problems += consistency(document, found)
+    problems += consistency(document, found, judge)
     if problems:
         raise RegistryFileInvalid(name, problems)
     warnings = references(document, found, frozenset(known_models))
@@ -80,7 +90,7 @@ def parse(text: str, name: str, known_models: Collection[tuple[str, str]] = ()) 
 def _entries(
     document: Document, problems: list[Problem]
 ) -> Iterator[tuple[Path, type[Entity], dict[str, Any]]]:
-    """Every entry of the three lists that is a mapping; what is not goes to `problems`."""
+    """Every entry of the lists that is a mapping; what is not goes to `problems`."""
     if not isinstance(document.value, dict) or not document.value:
         text = f"must hold the lists {', '.join(LISTS)} (any of them)"
         problems.append(Problem(1, "the file", text))

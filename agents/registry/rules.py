@@ -5,10 +5,12 @@ within a command does not matter.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
+from agents.evaluation.render import variables
 from agents.policy.promotion import why_not
+from agents.registry.validity import shown, templates_of
 from schemas.entities import (
     AbTest,
     Alias,
@@ -20,6 +22,7 @@ from schemas.entities import (
     User,
 )
 from schemas.records import AbVerdict, RegistryFact
+from schemas.suites import Dataset, Suite
 from streams.registry_view import RegistrySnapshot
 
 Broken = tuple[str, str]
@@ -36,7 +39,19 @@ FROZEN_MODEL = (
     "features",
 )
 """What a call to a version does. The endpoint too, apart from where its secret is kept."""
-FROZEN_TEST = ("capability", "unit", "arms", "baseline", "metrics", "alpha", "planned_n")
+FROZEN_TEST = (
+    "capability",
+    "unit",
+    "arms",
+    "baseline",
+    "metrics",
+    "alpha",
+    "planned_n",
+    "mode",
+    "analysis",
+    "covariate",
+    "pre_period_days",
+)
 """What the statistics of an A/B test rest on."""
 FROZEN_KEY = ("role", "secret_sha256", "created_at", "user_id")
 
@@ -67,6 +82,11 @@ def broken(before: RegistryFact | None, after: RegistryFact, world: World) -> It
         yield from _api_key(past, entity, world.registry)
     elif isinstance(entity, User):
         yield from _user(entity, world.registry)
+    elif isinstance(entity, Dataset):
+        yield from _immutable(past, entity)
+    elif isinstance(entity, Suite):
+        yield from _immutable(past, entity)
+        yield from unmet(entity, world.registry)
 
 
 def _model(past: Entity | None, model: Model) -> Iterator[Broken]:
@@ -115,6 +135,11 @@ def _ab_test(past: Entity | None, test: AbTest) -> Iterator[Broken]:
     if not isinstance(past, AbTest) or past.status == "draft":
         return
     why = "the test has run, and its statistics rest on this: start another test"
+    if past.allocation.method != "fixed":
+        # Weights follow the results; who gets them stays.
+        weights = {arm.arm: arm.weight for arm in test.arms}
+        arms = tuple(replace(a, weight=weights.get(a.arm, a.weight)) for a in past.arms)
+        past = replace(past, arms=arms)
     yield from _changed(past, test, FROZEN_TEST, why)
     if test.status == "draft":
         yield "status", "a test that has run cannot be a draft again"
@@ -152,6 +177,36 @@ def _user(user: User, registry: RegistrySnapshot) -> Iterator[Broken]:
             yield "subject", "belongs to another user"
 
 
+def _immutable(past: Entity | None, entity: Dataset | Suite) -> Iterator[Broken]:
+    """Results of long ago name the version: it has to mean the same for ever."""
+    if type(past) is type(entity):
+        names = [field.name for field in fields(entity)]
+        why = f"a version of a {entity.kind} never changes: create a new version"
+        yield from _changed(past, entity, names, why)
+
+
+def unmet(suite: Suite, registry: RegistrySnapshot) -> Iterator[Broken]:
+    """What a suite needs of its dataset and does not find there."""
+    name = f"{suite.dataset_id} {suite.dataset_version}"
+    key = f"{suite.org_id}/{Dataset.kind}/{suite.dataset_id}/{suite.dataset_version}"
+    dataset = registry.entity(Dataset, key)
+    if dataset is None:
+        yield "dataset_version", f"{suite.org_id} has no dataset {name}: import it first"
+        return
+    splits = [split.split for split in dataset.splits]
+    if suite.split is not None and suite.split not in splits:
+        there = f"its splits: {', '.join(splits)}" if splits else "it has no splits"
+        yield "split", f"the dataset {name} has no split {suite.split!r}; {there}"
+    for path, message in templates_of(suite):
+        for variable in variables(message.content):
+            if variable not in dataset.fields:
+                there = ", ".join(dataset.fields) or "none"
+                yield (
+                    shown((*path, "content")),
+                    f"not every case of {name} has a field {variable!r}; all have: {there}",
+                )
+
+
 def _still_needed(entity: Entity, registry: RegistrySnapshot) -> Iterator[Broken]:
     """What refers to an entity that is being deleted."""
     if isinstance(entity, Model):
@@ -163,6 +218,16 @@ def _still_needed(entity: Entity, registry: RegistrySnapshot) -> Iterator[Broken
         for below in registry.entities(ModelCapability):
             if (below.org_id, below.parent) == (entity.org_id, entity.capability):
                 yield "", f"is the parent of {below.capability!r}"
+    elif isinstance(entity, Dataset):
+        for suite in registry.entities(Suite):
+            asks = (suite.org_id, suite.dataset_id, suite.dataset_version)
+            if asks == (entity.org_id, entity.dataset_id, entity.dataset_version):
+                yield "", f"the suite {suite.suite_id} {suite.suite_version} asks its cases"
+    elif isinstance(entity, Suite):
+        for test in registry.entities(AbTest):
+            asks = (test.org_id, test.suite_id or "", test.suite_version or "")
+            if asks == (entity.org_id, entity.suite_id, entity.suite_version):
+                yield "", f"the A/B test {test.ab_test_id} runs on it"
 
 
 def _points_to(alias: Alias, model: Model) -> bool:

@@ -29,11 +29,13 @@ from schemas.errors import MalformedMessage, UnknownSchema
 from schemas.topics import Topic
 from schemas.wire import Codec
 from streams import telemetry
-from streams.kafka import KafkaConfig
+from streams.hanging import Scope, take_over
+from streams.kafka import KafkaConfig, send_offsets
 from streams.registry_view import RegistrySnapshot, RegistryView
 
 KAFKA_TIMEOUT_S = 30.0
 TRANSACTION_TIMEOUT_MS = 10_000
+READ, WRITTEN = (Topic.REGISTRY_COMMANDS,), (Topic.REGISTRY, Topic.REGISTRY_COMMANDS)
 log = structlog.get_logger(__name__)
 
 
@@ -68,7 +70,7 @@ class Turn:
             self._produce(message.key(), command, judgement)
         commands = self.kafka.topic(Topic.REGISTRY_COMMANDS)
         behind = TopicPartition(commands, 0, messages[-1].offset() + 1)
-        self.producer.send_offsets_to_transaction([behind], group, KAFKA_TIMEOUT_S)
+        send_offsets(self.producer, [behind], group, KAFKA_TIMEOUT_S)
         self.producer.commit_transaction(KAFKA_TIMEOUT_S)
         self.registry = registry
         for message, command, judgement in decided:
@@ -120,7 +122,7 @@ def begin(
             retry_backoff_ms=10,
         )
     )
-    producer.init_transactions(KAFKA_TIMEOUT_S)  # 1
+    take_over(kafka, producer, Scope(kafka.group("registry"), READ, WRITTEN))  # 1
     return Turn(kafka, codec, verdicts, producer, view.catch_up(KAFKA_TIMEOUT_S))  # 2
 
 

@@ -1,8 +1,10 @@
 """What types cannot say about one entity: fields that contradict each other. Pure."""
 
+import json
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from agents.evaluation.render import TemplateInvalid, variables
 from schemas.access import OPERATORS
 from schemas.entities import (
     AbTest,
@@ -15,6 +17,7 @@ from schemas.entities import (
     SelectionPolicy,
     User,
 )
+from schemas.suites import Dataset, PromptMessage, Suite
 
 Path = tuple[str | int, ...]
 Contradiction = tuple[Path, str]
@@ -33,6 +36,10 @@ def contradictions(entity: Entity) -> Iterator[Contradiction]:
         if entity.parent == entity.capability:
             yield ("parent",), "is the capability itself"
         yield from _once(("required_features",), entity.required_features)
+    elif isinstance(entity, Dataset):
+        yield from _dataset(entity)
+    elif isinstance(entity, Suite):
+        yield from _suite(entity)
     yield from _operators(entity)
 
 
@@ -83,6 +90,62 @@ def _policy(policy: SelectionPolicy) -> Iterator[Contradiction]:
     if not weights.quality + weights.cost_usd + weights.latency_ms + weights.error:
         yield ("weights",), "at least one weight must be above 0"
     yield from _once(("fallback",), policy.fallback)
+
+
+def _dataset(dataset: Dataset) -> Iterator[Contradiction]:
+    yield from _once(("fields",), dataset.fields)
+    yield from _once(("splits",), [split.split for split in dataset.splits])
+    in_splits = sum(split.cases for split in dataset.splits)
+    if in_splits > dataset.cases:
+        yield ("splits",), f"hold {in_splits} cases, the dataset {dataset.cases}"
+
+
+def templates_of(suite: Suite) -> Iterator[tuple[Path, PromptMessage]]:
+    """Every template with its place."""
+    for name, messages in (("prompt", suite.prompt), ("examples", suite.examples)):
+        for i, message in enumerate(messages):
+            yield (name, i), message
+
+
+def _suite(suite: Suite) -> Iterator[Contradiction]:
+    for path, message in templates_of(suite):
+        try:
+            variables(message.content)
+        except TemplateInvalid as error:
+            yield (*path, "content"), str(error)
+    for i, message in enumerate(suite.examples):
+        if message.role == "system":
+            yield ("examples", i, "role"), "examples are turns of user and assistant"
+    if all(message.role == "system" for message in suite.prompt):
+        yield ("prompt",), "must hold a message of the user"
+    for i, use in enumerate(suite.scorers):
+        if (text := _no_object(use.options)) is not None:
+            yield ("scorers", i, "options"), text
+    if (text := _no_object(suite.parameters.extra)) is not None:
+        yield ("parameters", "extra"), text
+    yield from _once(("scorers",), [use.metric or use.scorer for use in suite.scorers])
+    if not any(use.weight for use in suite.scorers):
+        yield ("scorers",), "at least one must have a weight above 0"
+    yield from _reducer(suite)
+
+
+def _reducer(suite: Suite) -> Iterator[Contradiction]:
+    k, needs_k = suite.reducer_k, suite.reducer in ("pass_at_k", "pass_k")
+    if needs_k and k is None:
+        yield ("reducer_k",), f"{suite.reducer} needs it"
+    elif not needs_k and k is not None:
+        yield ("reducer_k",), f"{suite.reducer} has no k"
+    elif k is not None and k > suite.epochs:
+        yield ("reducer_k",), f"exceeds the {suite.epochs} epochs"
+
+
+def _no_object(text: str) -> str | None:
+    """Why the text is no JSON object, None when it is one."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"is not JSON: {error}"
+    return None if isinstance(value, dict) else "must be a JSON object"
 
 
 def _operators(entity: Entity) -> Iterator[Contradiction]:

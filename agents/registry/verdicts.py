@@ -33,6 +33,13 @@ class VerdictView:
         """Ends the thread."""
         self._follower.close()
 
+    def wait_loaded(self, timeout_s: float) -> None:
+        """Waits until everything that was there at the start is read.
+
+        Raises ViewNotLoaded, ViewFailed.
+        """
+        self._follower.wait_loaded(timeout_s)
+
     def latest(self) -> Verdicts:
         """By (org_id, ab_test_id), as far as read."""
         return self._latest
@@ -48,5 +55,13 @@ class VerdictView:
             except (MalformedMessage, UnknownSchema) as error:
                 log.error("verdict skipped", offset=message.offset(), error=str(error))
                 continue
-            latest[(verdict.org_id, verdict.ab_test_id)] = verdict
+            key = (verdict.org_id, verdict.ab_test_id)
+            latest[key] = later(latest.get(key), verdict)
         self._latest = latest
+
+
+def later(known: AbVerdict | None, verdict: AbVerdict) -> AbVerdict:
+    """What holds after this one. A person's decision holds until a verdict carries it on: one that
+    does not was made by a monitor that had not heard of it."""
+    unheard = known is not None and known.decided_by is not None and verdict.decided_by is None
+    return known if known is not None and unheard else verdict

@@ -23,6 +23,7 @@ What to look at next
 """
 RUNNING = """\
 The stack keeps running; Ctrl-C stops it. Ask it, for example:
+  {api}/docs in a browser: the REST API (a key: rheostat keys create --org demo --role viewer)
   curl -s {clickhouse} -d 'SELECT model_id, count() FROM rheostat.inference_events GROUP BY 1'
   curl -s {clickhouse} -d 'SELECT capability, reason FROM rheostat.selection_updates LIMIT 9'
 Other commands find it by its data dir: RHEOSTAT_DATA_DIR={data_dir}
@@ -43,7 +44,7 @@ def show(outcome: Outcome, settings: Settings, keep: bool, console: Console) -> 
     console.print(f"\n{NEXT}", markup=False, highlight=False, soft_wrap=True)
     if keep:
         url = without_password(settings.clickhouse)
-        text = RUNNING.format(clickhouse=url, data_dir=settings.data_dir)
+        text = RUNNING.format(clickhouse=url, api=settings.api, data_dir=settings.data_dir)
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,6 +1,6 @@
 """What the control lane publishes for one organisation, as it comes: selections and verdicts.
 
-This closes the loop: the replay serves its traffic by what arrives here.
+What is shown; the replay follows the same through the client package.
 """
 
 import threading
@@ -67,10 +67,6 @@ class Bulletin:
         self._updates = 0
         self._changes: deque[Change] = deque(maxlen=CHANGES_MAX)
         self._verdicts: deque[AbVerdict] = deque(maxlen=VERDICTS_MAX)
-
-    def selection(self, capability: str) -> SelectionUpdate | None:
-        """The newest selection of a capability."""
-        return self._selections.get(capability)
 
     def news(self) -> News:
         """A copy of everything."""

@@ -1,4 +1,8 @@
-"""Sends the plan at its pace, each request served by the A/B test or the present selection."""
+"""Sends the plan at its pace, each request served by the A/B test or the present selection.
+
+Calls go through the client package, as an agent system's would. Only malformed records are written
+to the topic as raw bytes: the client refuses to send such.
+"""
 
 import threading
 import time
@@ -7,49 +11,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Producer
 
+from infra.demo.client import reported
 from infra.demo.events import Run, event
-from infra.demo.feed import Bulletin
 from infra.demo.malformed import REASONS, Malformation, malform
 from infra.demo.plan import Broken, Plan, Request
-from infra.demo.routing import Choice, by_selection, by_test, takes_part
-from schemas.entities import AbTest, Entity, Model, SelectionPolicy
+from infra.demo.routing import Facts, choose
+from rheostat_client import Config, Reporter, Selector, SelectorOptions
 from schemas.topics import Topic
 from schemas.wire import Codec
 from sinks.reader import Coordinate
 from streams.kafka import KafkaConfig
 
 FLUSH_S = 60.0
+READY_S = 30.0
 NAP_S = 0.05
 """Longest sleep between looks at the stop signal and at deliveries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The registry's facts that routing needs."""
-
-    test: AbTest
-    policies: Mapping[str, SelectionPolicy]
-    versions: Mapping[str, str]
-
-    @classmethod
-    def of(cls, entities: tuple[Entity, ...]) -> "Rules":
-        """From a registry file with one A/B test."""
-        (test,) = (e for e in entities if isinstance(e, AbTest))
-        policies = {e.capability: e for e in entities if isinstance(e, SelectionPolicy)}
-        versions = {e.model_id: e.model_version for e in entities if isinstance(e, Model)}
-        return cls(test, policies, versions)
-
-    def choose(self, request: Request, bulletin: Bulletin) -> Choice:
-        """Who serves the request."""
-        unit = request.unit_id
-        if takes_part(self.test, request.capability, unit):
-            return by_test(self.test, self.versions, unit)
-        policy = self.policies[request.capability]
-        first = policy.fallback[0]
-        default = Choice(first, self.versions[first], 1.0)
-        return by_selection(bulletin.selection(request.capability), policy, default, unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +35,7 @@ class ReplayConfig:
     """Where to and how fast. `speed`: trace seconds per second."""
 
     kafka: KafkaConfig
+    client: Config
     run: Run
     speed: float
     retention_days: int
@@ -64,7 +43,8 @@ class ReplayConfig:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What the broker acknowledged, by kind. `by_test` has '' for the selection's traffic."""
+    """What was sent, by kind: calls that the client took, bad records that the broker acknowledged.
+    `by_test` has '' for the selection's traffic. Whatever did not arrive is in `failures`."""
 
     by_test: Mapping[str, int]
     broken: Mapping[Malformation, tuple[Coordinate, ...]]
@@ -92,13 +72,10 @@ class Sent:
 class Replay:
     """One run of a plan. `run` sends; `sent` may be called from another thread meanwhile."""
 
-    def __init__(
-        self, config: ReplayConfig, plan: Plan, rules: Rules, bulletin: Bulletin, codec: Codec
-    ) -> None:
+    def __init__(self, config: ReplayConfig, plan: Plan, facts: Facts, codec: Codec) -> None:
         self._config = config
         self._plan = plan
-        self._rules = rules
-        self._bulletin = bulletin
+        self._facts = facts
         self._codec = codec
         self.topic = config.kafka.topic(Topic.INFERENCE_EVENTS)
         # The client's own messages would run through the live view; failures are counted here.
@@ -112,6 +89,25 @@ class Replay:
 
     def run(self, stop: threading.Event) -> None:
         """Returns when everything sent is acknowledged or has failed, or soon after `stop`."""
+        # No snapshot: every demo begins with what its own stack publishes.
+        options = SelectorOptions(snapshot_path=None)
+        with (
+            Reporter(self._config.client) as reporter,
+            Selector(self._config.client, self._facts.rules, options) as selector,
+        ):
+            if not selector.wait_ready(READY_S):
+                self._fail(f"the selections were not read in time: {selector.status.trouble}")
+            self._send_all(reporter, selector, stop)
+            left_over = self._producer.flush(FLUSH_S) + reporter.flush(FLUSH_S)
+            counts = reporter.counts
+        if left_over:
+            self._fail(f"{left_over} records were not acknowledged in time")
+        if counts.lost:
+            self._fail(f"the client lost {counts.lost} calls: {dict(counts.dropped)}")
+        with self._lock:
+            self._finished = not stop.is_set()
+
+    def _send_all(self, reporter: Reporter, selector: Selector, stop: threading.Event) -> None:
         begin = time.monotonic()
         for item in self._plan.items:
             due = begin + item.at_ms / 1000 / self._config.speed
@@ -119,13 +115,8 @@ class Replay:
                 self._producer.poll(min(left, NAP_S))
             if stop.is_set():
                 break
-            self._send(item)
+            self._send(item, reporter, selector)
             self._trace_ms = item.at_ms
-        left_over = self._producer.flush(FLUSH_S)
-        with self._lock:
-            if left_over:
-                self._failures.append(f"{left_over} records were not acknowledged in time")
-            self._finished = not stop.is_set()
 
     def sent(self) -> Sent:
         """As of now."""
@@ -138,23 +129,27 @@ class Replay:
                 self._finished,
             )
 
-    def _send(self, item: Request | Broken) -> None:
+    def _send(self, item: Request | Broken, reporter: Reporter, selector: Selector) -> None:
         request = item if isinstance(item, Request) else item.victim
-        choice = self._rules.choose(request, self._bulletin)
+        choice = choose(selector, self._facts, request.capability, request.unit_id)
         value = event(self._config.run, request, choice)
         if isinstance(item, Broken):
             days = self._config.retention_days
-            payload = malform(item.kind, value, self._codec, days)
-            self._produce(payload, request, self._bad_delivered(item.kind))
-        else:
-            payload = self._codec.encode("InferenceEvent", value)
-            self._produce(payload, request, self._good_delivered(choice.ab_test_id or ""))
+            self._produce(malform(item.kind, value, self._codec, days), request, item.kind)
+            return
+        # What the client has no room for it drops and counts: that is found at the end.
+        if reporter.report(reported(value)):
+            with self._lock:
+                self._good[choice.ab_test_id or ""] += 1
 
-    def _produce(self, payload: bytes, request: Request, delivered: Callable[..., None]) -> None:
+    def _produce(self, payload: bytes, request: Request, kind: Malformation) -> None:
         while True:
             try:
                 self._producer.produce(
-                    self.topic, payload, request.unit_id.encode(), on_delivery=delivered
+                    self.topic,
+                    payload,
+                    request.unit_id.encode(),
+                    on_delivery=self._bad_delivered(kind),
                 )
             except BufferError:  # the queue is full: wait for deliveries
                 self._producer.poll(NAP_S)
@@ -162,22 +157,16 @@ class Replay:
                 self._producer.poll(0)
                 return
 
-    def _good_delivered(self, test: str) -> Callable[..., None]:
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            with self._lock:
-                if error is None:
-                    self._good[test] += 1
-                else:
-                    self._failures.append(str(error))
-
-        return delivered
-
     def _bad_delivered(self, kind: Malformation) -> Callable[..., None]:
         def delivered(error: KafkaError | None, message: Any) -> None:
+            if error is not None:
+                self._fail(str(error))
+                return
             with self._lock:
-                if error is None:
-                    self._bad[kind].append(Coordinate(message.partition(), message.offset()))
-                else:
-                    self._failures.append(str(error))
+                self._bad[kind].append(Coordinate(message.partition(), message.offset()))
 
         return delivered
+
+    def _fail(self, why: str) -> None:
+        with self._lock:
+            self._failures.append(why)

@@ -1,20 +1,18 @@
-"""Which model serves a request: an arm of the A/B test, or what the current selection names. Pure.
+"""Which model serves a request, as an agent system asks: the client package chooses.
 
-Both choices hash the unit, so they do not depend on order or on anybody's random numbers. Salts
-differ, so that being in a test, its arm and the selection's draw are independent.
+Its Selector follows the published selections and the registry's A/B tests; the demo decides only
+which units take part in the test, by a hash of the unit that is independent of the client's draws.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from schemas.entities import AbTest, SelectionPolicy
-from schemas.records import Candidate, SelectionUpdate
+from rheostat_client import NotAssigned, Rule, Selector
+from schemas.entities import AbTest, Entity, Model, SelectionPolicy
 
 TEST_SHARE = 0.75
 """Share of the tested capability's units that take part in the test."""
-EXPLORED = 0.2
-"""Share of the selection's traffic that is spread evenly instead of by weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,31 @@ class Choice:
     ab_test_id: str | None = None
     arm: str | None = None
     selection_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the demo's own registry file says, as far as an agent system would know it."""
+
+    test: AbTest
+    policies: Mapping[str, SelectionPolicy]
+    versions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, entities: Sequence[Entity]) -> "Facts":
+        """From a registry file with one A/B test."""
+        (test,) = (e for e in entities if isinstance(e, AbTest))
+        policies = {e.capability: e for e in entities if isinstance(e, SelectionPolicy)}
+        versions = {e.model_id: e.model_version for e in entities if isinstance(e, Model)}
+        return cls(test, policies, versions)
+
+    @property
+    def rules(self) -> dict[str, list[Rule]]:
+        """Who serves while nothing was published yet: the policies' fallback, in order."""
+        return {
+            name: [Rule(model, self.versions[model]) for model in policy.fallback]
+            for name, policy in self.policies.items()
+        }
 
 
 def uniform(salt: str, unit_id: str) -> float:
@@ -42,49 +65,18 @@ def takes_part(test: AbTest, capability: str, unit_id: str) -> bool:
     )
 
 
-def by_test(test: AbTest, versions: Mapping[str, str], unit_id: str) -> Choice:
-    """The unit's arm. `versions`: the model versions by model id."""
-    total = sum(arm.weight for arm in test.arms)
-    arm = test.arms[_draw([a.weight for a in test.arms], uniform(test.ab_test_id, unit_id))]
-    share = arm.weight / total
-    return Choice(arm.model_id, versions[arm.model_id], share, test.ab_test_id, arm.arm)
-
-
-def by_selection(
-    update: SelectionUpdate | None, policy: SelectionPolicy, default: Choice, unit_id: str
-) -> Choice:
-    """A candidate, drawn by weight. `default`: who serves while there is no selection.
-
-    A selection gives nothing to a model that nobody has measured yet, and says that its first
-    calls have to come from elsewhere. Here they come from EXPLORED: that share of the traffic is
-    spread evenly over those that are eligible or have too few samples to tell.
-    """
-    if update is None:
-        return default
-    shares = _shares(update, policy)
-    if not shares:
-        return default
-    # The capability alone salts the draw: a unit keeps its model while the shares stay.
-    point = uniform(f"selection {update.capability}", unit_id)
-    candidate, share = shares[_draw([share for _, share in shares], point)]
+def choose(selector: Selector, facts: Facts, capability: str, unit_id: str) -> Choice:
+    """An arm of the A/B test, or what the client's Selector says."""
+    if takes_part(facts.test, capability, unit_id):
+        found = selector.assign(facts.test.ab_test_id, unit_id)
+        if not isinstance(found, NotAssigned) and found.model_id and found.model_version:
+            return Choice(
+                found.model_id, found.model_version, found.propensity, found.ab_test_id, found.arm
+            )
+    chosen = selector.choose(capability, unit_id)
     return Choice(
-        candidate.model_id, candidate.model_version, share, selection_id=update.selection_id
+        chosen.model_id,
+        chosen.model_version,
+        chosen.propensity,
+        selection_id=chosen.selection_id,
     )
-
-
-def _shares(update: SelectionUpdate, policy: SelectionPolicy) -> list[tuple[Candidate, float]]:
-    """Candidates that get traffic, with their shares; sums to 1, or empty."""
-    open_to = [c for c in update.candidates if c.eligible or c.samples < policy.min_samples]
-    if not any(c.weight > 0 for c in open_to):
-        return []
-    return [(c, (1 - EXPLORED) * c.weight + EXPLORED / len(open_to)) for c in open_to]
-
-
-def _draw(weights: Sequence[float], point: float) -> int:
-    """The place whose share of the weights holds `point` in [0, 1)."""
-    left = point * sum(weights)
-    for place, weight in enumerate(weights):
-        left -= weight
-        if left < 0:
-            return place
-    return len(weights) - 1

@@ -7,16 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 from rich.console import Console
 
-from infra.demo import ending
-from infra.demo.session import REGISTRY, SessionOptions, replay
+from infra.demo import ending, evaluation
+from infra.demo.client import post_registry
+from infra.demo.session import ORG, REGISTRY, SessionOptions, replay
 from infra.demo.stack import LocalStack, StackSpec, port_or_free
 from infra.local_kafka import jars
-from infra.registry import apply_file
 from infra.settings import Settings
 
 NAP_S = 0.5
@@ -57,10 +56,11 @@ def demo(settings: Settings, options: DemoOptions, console: Console) -> bool:
         try:
             running = _start(settings, stack, console)
             outcome = replay(running, options.session, console)
+            evaluated = evaluation.evaluate(running, console)
             ending.show(outcome, running, options.keep, console)
             if options.keep:
                 _wait_for_ctrl_c()
-            return outcome.reconciliation.exact
+            return outcome.reconciliation.exact and evaluated
         finally:
             interrupts.disarm()
             console.print("stopping the stack", style="dim")
@@ -107,8 +107,8 @@ def _start(settings: Settings, stack: LocalStack, console: Console) -> Settings:
         stage("starting the stack")
         stack.start()
         running = stack.wait_ready(stage)
-        stage("applying the demo's registry")
-        applied = _apply_registry(running)
+        stage("posting the demo's registry to the API")
+        applied = post_registry(running, REGISTRY, ORG)
     console.print(
         f"[green]ready[/] in {time.monotonic() - begin:.0f} s: Kafka {running.bootstrap}, "
         f"ClickHouse {ending.without_password(running.clickhouse)}; registry: {applied}",
@@ -116,13 +116,6 @@ def _start(settings: Settings, stack: LocalStack, console: Console) -> Settings:
         soft_wrap=True,
     )
     return running
-
-
-def _apply_registry(settings: Settings) -> str:
-    with resources.as_file(REGISTRY) as path:
-        applied = apply_file(settings, path, "rheostat demo", lambda _: None)
-    changed = sum(a.outcome != "unchanged" for a in applied)
-    return f"{len(applied)} entities, {changed} of them new"
 
 
 def _wait_for_ctrl_c() -> None:

@@ -14,13 +14,15 @@ from rich.live import Live
 from agents.registry.file import parse
 from infra.demo import reconcile, svg
 from infra.demo.background import Task, background
+from infra.demo.client import config as client_config
 from infra.demo.dataset import arrivals, questions
 from infra.demo.events import Clock, Run
 from infra.demo.feed import Bulletin, Feed
 from infra.demo.lines import Lines
 from infra.demo.plan import Plan, plan
 from infra.demo.reconcile import Reconciliation
-from infra.demo.replay import Replay, ReplayConfig, Rules
+from infra.demo.replay import Replay, ReplayConfig
+from infra.demo.routing import Facts
 from infra.demo.view import SMALLEST, render
 from infra.demo.watch import Context, Watch
 from infra.settings import Settings
@@ -67,9 +69,10 @@ def replay(settings: Settings, options: SessionOptions, console: Console) -> Out
     codec, kafka = Codec(catalog(settings)), kafka_config(settings)
     todo = plan(arrivals(), questions(), options.seed, options.requests)
     run, bulletin = _run(todo, options.speed, options.seed), Bulletin(ORG)
-    rules = Rules.of(parse(REGISTRY.read_text(encoding="utf-8"), REGISTRY.name).entities)
-    config = ReplayConfig(kafka, run, options.speed, settings.retention_days)
-    sending = Replay(config, todo, rules, bulletin, codec)
+    facts = Facts.of(parse(REGISTRY.read_text(encoding="utf-8"), REGISTRY.name).entities)
+    client = client_config(settings, ORG)
+    config = ReplayConfig(kafka, client, run, options.speed, settings.retention_days)
+    sending = Replay(config, todo, facts, codec)
     reader, second = (Reader(ClickHouse(settings.clickhouse)) for _ in range(2))
     context = Context(run, todo, options.speed, reader.counted(ORG))
     watch = Watch(context, sending, bulletin, second)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import NotReady, PortTaken
+from infra.ports import free_ports
 from infra.settings import Settings
 
 READY_S = 240.0
@@ -24,7 +25,7 @@ READY = b"ready"
 """What `rheostat up` says first when everything is; its other lines are log entries."""
 STAGES = {
     "kafka": "starting Kafka and ClickHouse",
-    "streams": "starting streams, sinks and agents",
+    "streams": "starting streams, sinks, agents and the API",
 }
 """What begins when a process is started, by the process."""
 
@@ -48,7 +49,7 @@ def port_or_free(host: str, wanted: int | None, preferred: int) -> int:
 
     Raises PortTaken when somebody listens on the wanted one.
     """
-    for candidate in (preferred, 0) if wanted is None else (wanted,):
+    for candidate in (preferred, next(free_ports(host, 0))) if wanted is None else (wanted,):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, candidate))

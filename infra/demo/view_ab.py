@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +18,13 @@ TITLE = "bold default"
 SPARKS = 16
 WIDE = 110
 SRM_SUSPECT = 0.001
+RECOMMENDATIONS = {
+    "ship": "bold green",
+    "roll_back": "bold red",
+    "no_difference": "bold cyan",
+    "keep_going": "bold yellow",
+    "invalid": "bold red",
+}
 STYLES = {
     "better": "bold green",
     "worse": "bold red",
@@ -29,7 +36,9 @@ STYLES = {
 
 def ab_rows(picture: Picture) -> int:
     """Lines that the panel needs inside."""
-    return len(picture.verdict.comparisons) if picture.verdict else ROWS_WHILE_COLLECTING
+    if picture.verdict is None:
+        return ROWS_WHILE_COLLECTING
+    return len(picture.verdict.comparisons) + len(_said(picture.verdict))
 
 
 def ab_panel(picture: Picture, width: int) -> Panel:
@@ -43,7 +52,8 @@ def ab_panel(picture: Picture, width: int) -> Panel:
             Text("collecting: no verdict published yet", "dim"),
         )
     else:
-        title, content = _title(verdict), _comparisons(picture.news.verdicts, width)
+        title = _title(verdict)
+        content = Group(_comparisons(picture.news.verdicts, width), *_said(verdict))
     return Panel(
         content,
         title=title,
@@ -53,6 +63,21 @@ def ab_panel(picture: Picture, width: int) -> Panel:
         border_style=BORDER,
         padding=(0, 1),
     )
+
+
+def _said(verdict: AbVerdict) -> list[Text]:
+    """What to do and why, in a line each; what speaks against the numbers, if anything does."""
+    if not verdict.reason:
+        return []
+    do = verdict.recommendation.replace("_", " ")
+    style = RECOMMENDATIONS[verdict.recommendation]
+    by = f" (by {verdict.analysis})"
+    lines = [Text.assemble((do, style), by, f": {verdict.reason}")]
+    if verdict.warning is not None:
+        lines.append(Text(f"warning: {verdict.warning}", "yellow"))
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
+    return lines
 
 
 def _title(verdict: AbVerdict) -> Text:

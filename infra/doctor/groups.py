@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
+from agents.evaluation.runner.reader import TOPICS as RUNNER_TOPICS
 from infra.doctor.finding import Finding, counted, hint, ok, problem
 from infra.doctor.lag import Look, Place, TopicLag, judge, unmoved
 from infra.doctor.offsets import description, first, look, places_of, with_records
@@ -36,6 +37,7 @@ LANES = (
     Lane("streams", HOT_TOPICS, "events are not counted"),
     Lane("sinks", tuple(TABLES), "nothing new reaches ClickHouse"),
     Lane("agents", (Topic.METRIC_PARTIALS,), "no verdicts, selections or alerts are published"),
+    Lane("runner", RUNNER_TOPICS, "no case of an evaluation is executed"),
 )
 
 

@@ -46,6 +46,14 @@ def _latest(columns: str) -> Any:
 
 def _now() -> Iterator[Any]:
     yield stat(
+        "Recommendation",
+        "What to do now. ship: an arm is better and safe. roll back: keep the baseline, the others "
+        "are worse. no difference: none that matters was found. invalid: believe nothing of it. "
+        "keep going: not known yet; the reason says what is missing.",
+        _latest("replaceAll(recommendation, '_', ' ') AS recommendation"),
+        Style("string", NO_STEPS),
+    )
+    yield stat(
         "Status",
         "collecting: no decision yet. decided: it stands and does not un-decide. invalid: the "
         "split of units is not the planned one, so nothing can be concluded. stopped: ended by "
@@ -74,16 +82,37 @@ def _now() -> Iterator[Any]:
         Style("short", decimals=0),
     )
     yield stat(
-        "Alpha",
-        "The chance of a false alarm that the whole test allows itself, over every look at it.",
-        _latest("alpha"),
-        Style("percentunit", NO_STEPS, 1),
-    )
-    yield stat(
         "Decided",
         "When the decision fell. No data: there is none.",
         _latest("toUnixTimestamp64Milli(decided_at) AS decided"),
         Style("dateTimeFromNow", NO_STEPS),
+    )
+    yield table(
+        "Why",
+        "The reason of the recommendation; whether calls or units were taken as independent; and "
+        "what speaks against the numbers, such as a design effect (calls of a unit that depend on "
+        "each other make intervals too narrow) or units that were in several arms. Alpha is the "
+        "chance of a false alarm that the whole test allows itself, over every look at it.",
+        _latest(
+            "reason, analysis, alpha, coalesce(warning, '') AS warning, "
+            "coalesce(decided_by, if(decision IS NULL, '', 'the statistics')) AS `decided by`"
+        ),
+        {
+            "reason": Column(width_px=600),
+            "analysis": Column(width_px=90),
+            "alpha": Column("percentunit", decimals=1),
+        },
+        height=4,
+    )
+    yield table(
+        "Beliefs",
+        "Under a flat prior: how probably each arm is the best of the primary metric, and what "
+        "choosing it loses on average. For choosing, not for stopping.",
+        sql(_beliefs()),
+        {
+            "probably best": Column("percentunit", decimals=1),
+            "expected loss": Column("none", decimals=5),
+        },
     )
     yield table(
         "Comparisons",
@@ -98,6 +127,8 @@ def _now() -> Iterator[Any]:
             "relative": Column("percentunit", decimals=2),
             "anytime p": Column("none", decimals=4),
             "fixed p": Column("none", decimals=4),
+            "adjusted p": Column("none", decimals=4),
+            "design effect": Column("none", decimals=2),
             "verdict": Column(width_px=120),
             "note": Column(width_px=300),
         },
@@ -123,7 +154,11 @@ def _comparisons() -> str:
         "fixed_lower": "fixed lower",
         "fixed_upper": "fixed upper",
         "fixed_p_value": "fixed p",
+        "adjusted_p_value": "adjusted p",
         "verdict": "verdict",
+        "worth": "worth",
+        "guard": "guard",
+        "design_effect": "design effect",
         "note": "note",
     }
     joined = ", ".join(f"comparisons.{field} AS `{name}`" for field, name in columns.items())
@@ -132,6 +167,23 @@ def _comparisons() -> str:
         f"SELECT {listed}\nFROM (\n    SELECT * FROM ab_verdicts\n    WHERE {PUBLISHED}\n"
         f"    ORDER BY as_of DESC\n    LIMIT 1\n)\nARRAY JOIN {joined}\n"
         "ORDER BY indexOf(['primary', 'guardrail', 'secondary'], role), metric, arm"
+    )
+
+
+def _beliefs() -> str:
+    columns = {
+        "metric": "metric",
+        "arm": "arm",
+        "probability_best": "probably best",
+        "expected_loss": "expected loss",
+        "lower": "credible lower",
+        "upper": "credible upper",
+    }
+    joined = ", ".join(f"beliefs.{field} AS `{name}`" for field, name in columns.items())
+    listed = ", ".join(f"`{name}`" for name in columns.values())
+    return (
+        f"SELECT {listed}\nFROM (\n    SELECT * FROM ab_verdicts\n    WHERE {PUBLISHED}\n"
+        f"    ORDER BY as_of DESC\n    LIMIT 1\n)\nARRAY JOIN {joined}\nORDER BY metric, arm"
     )
 
 
@@ -228,8 +280,9 @@ def _all_tests() -> Any:
         "One line a test, the latest first; choose one by its name. Tests without a verdict yet "
         "are not listed.",
         sql(
-            "SELECT ab_test_id AS test, capability, status, coalesce(winner, '') AS winner, "
-            "coalesce(decision, '') AS decision, arraySum(`arms.events`) AS events, "
+            "SELECT ab_test_id AS test, capability, status, "
+            "replaceAll(recommendation, '_', ' ') AS recommendation, "
+            "coalesce(winner, '') AS winner, reason, arraySum(`arms.events`) AS events, "
             "srm_p_value AS `sample-ratio p`, as_of AS `as of`, decided_at AS decided\n"
             f"FROM ab_verdicts\nWHERE {ORGANISATION} AND as_of <= $__toTime\n"
             "ORDER BY as_of DESC\nLIMIT 1 BY ab_test_id"

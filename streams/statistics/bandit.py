@@ -11,7 +11,7 @@ self-normalised form is J. Hajek's.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +83,11 @@ class Logged:
     reward: float = 0.0
     reward_cross: float = 0.0
     reward_sq: float = 0.0
+
+    @classmethod
+    def of_folds(cls, folds: Iterable[Mapping[str, "Logged"]]) -> "Logged":
+        """Of all calls, whatever was chosen: `folds` are parts of the calls, each by choice."""
+        return sum((sums for fold in folds for sums in fold.values()), cls())
 
     @classmethod
     def of_calls(cls, ratios: Sequence[float], rewards: Sequence[float]) -> "Logged":

@@ -1,9 +1,10 @@
 """Bayesian numbers beside the others: which arm is probably best, and what choosing it may cost.
 
 Two models with stated priors. Rates: Beta(a, b), by default uniform; the posterior is
-Beta(a + ones, b + zeros). Means: normal with a flat prior, so the posterior is normal around the
-mean with the standard error as its deviation (Andrew Gelman et al., "Bayesian Data Analysis", 3rd
-ed. 2013, 2.4 and 3.2). With independent posteriors of densities f_i and distribution functions F_i,
+Beta(a + ones, b + zeros). Means: normal, by default with a flat prior, so that the posterior is
+normal around the mean with the standard error as its deviation (Andrew Gelman et al., "Bayesian
+Data Analysis", 3rd ed. 2013, 2.4, 2.5 and 3.2). With independent posteriors of densities f_i and
+distribution functions F_i,
 
     P(i is best)     = integral of f_i(x) prod_{j != i} F_j(x)
     expected loss i  = E max_j x_j - E x_i,   E max = integral of 1 - prod F_j
@@ -78,8 +79,16 @@ class NormalPosterior:
     deviation: float
 
     @classmethod
-    def of(cls, found: Moments) -> "NormalPosterior":
-        return cls(found.mean, math.sqrt(found.mean_variance))
+    def of(cls, found: Moments, prior: "tuple[float, float] | None" = None) -> "NormalPosterior":
+        """`prior`: mean and standard deviation of a normal one; None: flat.
+
+        Precisions add up, means are weighted by them (Gelman et al., eq. 2.10).
+        """
+        if prior is None:
+            return cls(found.mean, math.sqrt(found.mean_variance))
+        known, believed = 1 / found.mean_variance, 1 / prior[1] ** 2
+        total = known + believed
+        return cls((found.mean * known + prior[0] * believed) / total, 1 / math.sqrt(total))
 
     def below(self, x: Floats) -> Floats:
         return np.asarray(ndtr((x - self.mean) / self.deviation), np.float64)

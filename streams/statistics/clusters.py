@@ -17,6 +17,7 @@ Assumes that units are independent, and of units an arm some dozens at least. Ev
 depend on each other in any way; a unit's size may depend on its values.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,13 +86,18 @@ def moments(sums: UnitSums) -> Moments | NoEstimate:
     ratio = sums.total / sums.size
     parts = sums.total_sq, -2 * ratio * sums.cross, ratio * ratio * sums.size_sq
     residual_sq = sum(parts)
+    if not math.isfinite(residual_sq):
+        return NoEstimate("the values are too large for double precision")
     if not residual_sq > DIGITS * sum(map(abs, parts)):
         return NoEstimate(
             f"no spread between {sums.units} units to judge by, or its digits are gone: the mean "
             f"{ratio:g} is too large beside it"
         )
     mean_size = sums.size / sums.units
-    return Moments(sums.units, ratio, residual_sq / mean_size**2)
+    m2 = residual_sq / mean_size / mean_size
+    if not 0 < m2 < math.inf:
+        return NoEstimate("the numbers are too large or too small for double precision")
+    return Moments(sums.units, ratio, m2)
 
 
 def design_effect(sums: UnitSums) -> float | NoEstimate:

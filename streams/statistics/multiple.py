@@ -1,5 +1,6 @@
 """Several comparisons at once."""
 
+import math
 from collections.abc import Sequence
 
 
@@ -29,6 +30,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, p_values[i] * (len(p_values) - place))
         adjusted[i] = min(running, 1.0)
     return adjusted
+
+
+def e_benjamini_hochberg(log_e: Sequence[float]) -> list[float]:
+    """The least q at which each is a discovery, from e-values: whatever they depend on each other.
+
+    Ruodu Wang, Aaditya Ramdas, "False discovery rate control with e-values", JRSS B 84, 2022: the
+    BH procedure on 1 / e. Tests of the same calls need this, or Holm.
+    """
+    return benjamini_hochberg([math.exp(-max(min(v, 700.0), 0.0)) for v in log_e])
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:

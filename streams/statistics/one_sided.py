@@ -17,7 +17,7 @@ from scipy.special import log_ndtr
 
 from streams.statistics.estimates import SMALLEST, NoEstimate
 from streams.statistics.means import Difference
-from streams.statistics.sequential import VALUES_MIN, Tuning
+from streams.statistics.sequential import Tuning, too_few
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,9 @@ def lower_bound(found: Difference, tuning: Tuning, null: float = 0.0) -> Bound |
 
     Assumes what confidence_sequence assumes, its burn-in included.
     """
-    if found.smaller_n < VALUES_MIN:
-        return NoEstimate(f"too few values yet: bounds start at {VALUES_MIN} in each arm")
+    early = too_few(found)
+    if early is not None:
+        return early
     x = found.effective_n * tuning.rho_squared
     lower = found.value - factor(x, tuning.alpha) * found.error
     log_e = log_e_value((found.value - null) / found.error, x)

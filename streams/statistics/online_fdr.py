@@ -1,11 +1,14 @@
 """A stream of tests, one decision after the other: the share of false discoveries stays below q.
 
-LORD++: Aaditya Ramdas, Fanny Yang, Martin J. Wainwright, Michael I. Jordan, "Online control of the
-false discovery rate with decaying memory", NeurIPS 2017, section 4. Each test gets its level
-before its p-value is known; discoveries pay for later levels. A value: `decide` returns the next.
+Each test gets its level before its result is known, in the order in which tests enter; discoveries
+pay for later levels. Values: `decide` returns the next one.
 
-Assumes that p-values of true nulls are independent of each other. Tests are decided in the order in
-which they enter.
+`Stream` is LORD++: Aaditya Ramdas, Fanny Yang, Martin J. Wainwright, Michael I. Jordan, "Online
+control of the false discovery rate with decaying memory", NeurIPS 2017, section 4. It assumes that
+p-values of true nulls are independent of each other.
+
+`EStream` is e-LOND: Ziyu Xu, Aaditya Ramdas, "Online multiple testing with e-values", AISTATS 2024.
+It takes e-values, and holds however tests depend on each other.
 """
 
 import math
@@ -44,3 +47,25 @@ class Stream:
         t = self.tests + 1
         discoveries = (*self.discoveries, t) if found else self.discoveries
         return found, replace(self, tests=t, discoveries=discoveries)
+
+
+@dataclass(frozen=True, slots=True)
+class EStream:
+    """`q`: the share allowed. `tests`, `discoveries`: how many there were.
+
+    A discovery at level share(t) q (d + 1), after d others, is false with e at least 1 / level. So
+    each null adds at most share(t) q E[e] to the expected share, and the shares add up to 1.
+    """
+
+    q: float
+    tests: int = 0
+    discoveries: int = 0
+
+    def level(self) -> float:
+        """Of the next test: it is a discovery with an e-value of 1 / level or more."""
+        return share(self.tests + 1) * self.q * (self.discoveries + 1)
+
+    def decide(self, log_e: float) -> tuple[bool, "EStream"]:
+        """Whether this test is a discovery, from the log of its e-value, and the stream after."""
+        found = log_e >= -math.log(self.level())
+        return found, EStream(self.q, self.tests + 1, self.discoveries + found)

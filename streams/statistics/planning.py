@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtr, ndtri
 
+from streams.statistics import looks
 from streams.statistics.sequential import Tuning, factor
 
 
@@ -56,6 +57,67 @@ def detectable(n: int, deviation: float, plan: Plan) -> float:
 def deviation_of_rates(rate: float, other: float) -> float:
     """The standard deviation of single 0/1 values, for arms with these rates."""
     return math.sqrt((rate * (1 - rate) + other * (1 - other)) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one method asks for. `n`: values an arm to find `difference` with the plan's power, at
+    the planned end. `detectable`: what `traffic` values an arm find. `expected_n`: values an arm
+    used on average when the difference is there and the test stops at the first look that shows it.
+    `days` and `expected_days` at the traffic given; None without traffic."""
+
+    method: looks.Method
+    n: int
+    detectable: float | None
+    power: float | None
+    expected_n: int
+    days: float | None
+    expected_days: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of every method: a difference and the standard deviation of single values (both
+    above 0, in one unit), values an arm gets a day, and values an arm that there will be at most
+    (None: open). `seen`: values an arm there are already."""
+
+    difference: float
+    deviation: float
+    per_day: float = 0.0
+    at_most: int | None = None
+    seen: int = 0
+
+
+def beside(
+    question: Question, alpha: float = 0.05, power: float = 0.8, at_looks: int = 20
+) -> list[Row]:
+    """Every method of looks.METHODS for one question; two-sided, two equal arms.
+
+    `at_looks` equally spaced looks, for those that look more than once: power counts what was found
+    at any of them. More looks change it little.
+    """
+    return [_row(method, question, alpha, power, at_looks) for method in looks.METHODS]
+
+
+def _row(method: looks.Method, asked: Question, alpha: float, power: float, count: int) -> Row:
+    drift = looks.needed_drift(method, count, alpha, power)
+    n = math.ceil(2 * (drift * asked.deviation / asked.difference) ** 2)
+    fractions, limits = looks.limits(method, count, alpha)
+    expected = math.ceil(n * looks.course(fractions, limits, drift).expected)
+    least = there = None
+    if asked.at_most is not None:
+        error = asked.deviation * math.sqrt(2 / asked.at_most)
+        least = drift * error
+        there = looks.course(fractions, limits, min(asked.difference / error, 40.0)).power
+    return Row(
+        method,
+        n,
+        least,
+        there,
+        expected,
+        days_left(n, asked.seen, asked.per_day),
+        days_left(expected, asked.seen, asked.per_day),
+    )
 
 
 def days_left(needed: int, n: int, per_day: float) -> float | None:

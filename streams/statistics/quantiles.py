@@ -54,6 +54,30 @@ def anytime(sketch: Sketch, q: float, alpha: float, weight: float = 20.0) -> Int
     return _interval(sketch, q, accepted)
 
 
+def difference(
+    arm: Sketch, baseline: Sketch, q: float, alpha: float, every_look: bool = True
+) -> Interval | NoEstimate:
+    """The q-quantile of one arm less that of the other: each at alpha / 2, which hold together.
+
+    Wider than an interval made for differences would be, and right for any two distributions.
+    """
+    make = anytime if every_look else fixed
+    one, other = make(arm, q, alpha / 2), make(baseline, q, alpha / 2)
+    for name, side in (("arm", one), ("baseline", other)):
+        if isinstance(side, NoEstimate):
+            return NoEstimate(f"{name}: {side.reason}")
+    assert isinstance(one, Interval)
+    assert isinstance(other, Interval)
+    return _finite(one.minus(other))
+
+
+def _finite(found: Interval) -> Interval | NoEstimate:
+    ends = found.value, found.lower, found.upper
+    if all(map(math.isfinite, ends)):
+        return found
+    return NoEstimate("the values are too large for double precision")
+
+
 def _interval(sketch: Sketch, q: float, accepted: Callable[[int], bool]) -> Interval | NoEstimate:
     """Between the smallest and the largest accepted number of values up to the quantile."""
     value = quantile(sketch.bins, sketch.counts, q)
@@ -69,7 +93,7 @@ def _interval(sketch: Sketch, q: float, accepted: Callable[[int], bool]) -> Inte
         side = "below" if low < 1 else "above"
         return NoEstimate(f"too few values {side} the {q:g}-quantile: {n} in all")
     lower, upper = _bin_at(sketch, low)[0], _bin_at(sketch, high + 1)[1]
-    return Interval(value, lower, upper)
+    return _finite(Interval(value, lower, upper))
 
 
 def _edge(accepted: Callable[[int], bool], inside: int, outside: int) -> int:

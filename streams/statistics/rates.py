@@ -1,12 +1,14 @@
-"""Differences of rates (0/1 metrics) at a fixed horizon: z, chi-square and score intervals."""
+"""Differences of rates (0/1 metrics) at a fixed horizon: z, chi-square, Fisher, score intervals."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from scipy.special import chdtrc, ndtri
+import numpy as np
+from scipy.special import chdtrc, gammaln, ndtri
 
-from streams.statistics.estimates import Estimate, NoEstimate, estimate
+from streams.statistics.estimates import SMALLEST, Estimate, NoEstimate, estimate
 from streams.statistics.means import Difference
 from streams.statistics.sums import Sums
 
@@ -98,3 +100,33 @@ def chi_square(rates: Sequence[Rate]) -> float | NoEstimate:
     pooled = ones / n
     statistic = sum((r.ones - r.n * pooled) ** 2 / (r.n * pooled * (1 - pooled)) for r in rates)
     return float(chdtrc(len(rates) - 1, statistic))
+
+
+EXPECTED_MIN = 5.0
+"""Expected counts below which z and chi-square are rough: W. G. Cochran, Biometrics 10, 1954."""
+
+
+def expected_minimum(arm: Rate, baseline: Rate) -> float:
+    """The smallest expected count of the 2x2 table; below EXPECTED_MIN use `fisher`."""
+    pooled = (arm.ones + baseline.ones) / (arm.n + baseline.n)
+    return min(arm.n, baseline.n) * min(pooled, 1 - pooled)
+
+
+def fisher(arm: Rate, baseline: Rate) -> float | NoEstimate:
+    """Exact two-sided p-value of 'both rates are equal', for any counts. Looked at once.
+
+    R. A. Fisher, JRSS 98, 1935: of all tables with these margins, the probability of those that
+    are no more probable than the one seen (hypergeometric). Never above its level, often below.
+    """
+    ones, n = arm.ones + baseline.ones, arm.n + baseline.n
+    if ones in (0, n):
+        return NoEstimate(f"every outcome in both arms is {ones // n}: no spread to judge by")
+    k = np.arange(max(0, ones - baseline.n), min(arm.n, ones) + 1)
+    logs = _log_choose(arm.n, k) + _log_choose(baseline.n, ones - k) - _log_choose(n, ones)
+    seen = logs[arm.ones - k[0]]
+    # Tables that are as probable differ in the last digits.
+    return min(1.0, max(float(np.exp(logs[logs <= seen + 1e-7]).sum()), SMALLEST))
+
+
+def _log_choose(n: int, k: Any) -> Any:
+    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)

@@ -28,7 +28,12 @@ from streams.statistics.means import Difference
 
 VALUES_MIN = 100
 """Values in the smaller arm before the first look: the guarantee is asymptotic in the first look.
-docs/statistics.md shows how often intervals miss from here on, by simulation."""
+docs/statistics-simulations.md shows how often intervals miss from here on."""
+UNEQUAL_MIN = 500
+"""The same when arms are very unequal: errors of the normal approximation then no longer cancel
+between the arms, and skewed metrics would be wrong more often than stated."""
+UNEQUAL = 1.65
+"""effective_n / smaller_n above which they are: about 1 : 4.7 with equal variances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +71,50 @@ def always_valid_p(z: float, x: float) -> float:
     "Always valid inference", Operations Research 70(3), 2022. It is what holds now; the smallest of
     all looks so far is valid too.
     """
-    p_value = math.exp(min(0.5 * math.log1p(x) - z * z * x / (2 * (1 + x)), 0.0))
-    return max(p_value, SMALLEST)
+    return max(math.exp(min(-log_e_value(z, x), 0.0)), SMALLEST)
+
+
+def values_min(found: Difference) -> int:
+    """Values that the smaller arm needs before anything is said."""
+    return UNEQUAL_MIN if found.effective_n > UNEQUAL * found.smaller_n else VALUES_MIN
+
+
+def too_few(found: Difference) -> NoEstimate | None:
+    """Why it is too early to say anything; None when it is not."""
+    needed = values_min(found)
+    if found.smaller_n >= needed:
+        return None
+    why = "" if needed == VALUES_MIN else ", as arms differ much in size"
+    return NoEstimate(f"too few values yet: intervals start at {needed} in each arm{why}")
+
+
+def log_e_value(z: float, x: float) -> float:
+    """log of the evidence against 'the value is 0' at a look, for streams.statistics.evidence.
+
+    The normal mixture likelihood ratio whose reciprocal is `always_valid_p`.
+    """
+    return z * z * x / (2 * (1 + x)) - 0.5 * math.log1p(x)
+
+
+def evidence(found: Difference, tuning: Tuning) -> float | NoEstimate:
+    """log_e_value of a difference, where confidence_sequence has an interval."""
+    early = too_few(found)
+    if early is not None:
+        return early
+    if not (found.error > 0 and math.isfinite(found.value / found.error)):
+        return NoEstimate("the numbers are too large or too small for double precision")
+    log_e = log_e_value(found.value / found.error, found.effective_n * tuning.rho_squared)
+    return log_e if math.isfinite(log_e) else NoEstimate("the evidence is beyond doubles")
 
 
 def confidence_sequence(found: Difference, tuning: Tuning) -> Estimate | NoEstimate:
     """The difference with an interval and a p-value that are valid at every look.
 
-    Needs VALUES_MIN values in each arm. Assumes independent values with finite variance.
+    Needs `values_min` values in each arm. Assumes independent values with finite variance.
     """
-    if found.smaller_n < VALUES_MIN:
-        return NoEstimate(f"too few values yet: intervals start at {VALUES_MIN} in each arm")
+    early = too_few(found)
+    if early is not None:
+        return early
     x = found.effective_n * tuning.rho_squared
     half = factor(x, tuning.alpha) * found.error
     p_value = always_valid_p(found.value / found.error, x)

@@ -18,7 +18,9 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
-Spending = Literal["obrien_fleming", "pocock"]
+from streams.statistics.means import Difference
+
+Spending = Literal["obrien_fleming", "pocock", "cubic"]
 Floats = npt.NDArray[np.float64]
 _POINTS = 801
 _FARTHEST = 12.0
@@ -26,9 +28,15 @@ _FARTHEST = 12.0
 
 
 def spent(fraction: float, alpha: float, spending: Spending) -> float:
-    """Two-sided alpha spent up to an information fraction in (0, 1]."""
+    """Two-sided alpha spent up to an information fraction in (0, 1].
+
+    "cubic", alpha t^3, lies between the other two: Kyungmann Kim, David L. DeMets, Biometrika 74,
+    1987.
+    """
     if spending == "pocock":
         return alpha * math.log1p((math.e - 1) * fraction)
+    if spending == "cubic":
+        return alpha * fraction**3
     # Two-sided: each side spends alpha / 2.
     return 4 * float(ndtr(float(ndtri(alpha / 4)) / math.sqrt(fraction)))
 
@@ -64,17 +72,29 @@ def bounds(fractions: Sequence[float], alpha: float, spending: Spending) -> list
 
         bound = float(brentq(excess, 0.0, _FARTHEST, xtol=1e-10)) if target > gone else _FARTHEST
         found.append(bound)
-        points, mass = _survived(points, mass, bound * scale, deviation)
+        points, mass = survived(points, mass, bound * scale, deviation)
         before, gone = fraction, target
     return found
 
 
-def _survived(
-    points: Floats, mass: Floats, limit: float, deviation: float
+def repeated(found: Difference, bound: float) -> tuple[float, float]:
+    """The interval of a difference at a look with this bound: holds with those of all other looks.
+
+    Christopher Jennison, Bruce W. Turnbull, "Interim analyses: the repeated confidence interval
+    approach", JRSS B 51, 1989: value -+ bound * error.
+    """
+    return found.value - bound * found.error, found.value + bound * found.error
+
+
+def survived(
+    points: Floats, mass: Floats, limit: float, deviation: float, size: int = _POINTS
 ) -> tuple[Floats, Floats]:
-    """The sums that did not cross: grid and the probability at each point (Simpson's rule)."""
-    grid = np.linspace(-limit, limit, _POINTS)
-    weights = np.full(_POINTS, 2.0)
+    """The sums that did not cross: grid and the probability at each point (Simpson's rule).
+
+    From the sums before, `points` with probabilities `mass`, by a normal step. `size` is odd.
+    """
+    grid = np.linspace(-limit, limit, size)
+    weights = np.full(size, 2.0)
     weights[1::2] = 4.0
     weights[[0, -1]] = 1.0
     weights *= (grid[1] - grid[0]) / 3

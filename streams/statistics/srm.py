@@ -24,16 +24,18 @@ def log_e_value(counts: Sequence[int], shares: Sequence[float]) -> float:
 
     Assumes that events are assigned independently; events of one unit are not, see docs.
     """
-    n = sum(counts)
-    logs = []
-    for c in CONCENTRATIONS:
-        log_e = math.lgamma(c) - math.lgamma(c + n)
-        for count, share in zip(counts, shares, strict=True):
-            prior = c * share
-            log_e += math.lgamma(prior + count) - math.lgamma(prior) - count * math.log(share)
-        logs.append(log_e)
+    logs = [log_e_of(counts, shares, c) for c in CONCENTRATIONS]
     top = max(logs)
     return top + math.log(sum(math.exp(v - top) for v in logs) / len(logs))
+
+
+def log_e_of(counts: Sequence[int], shares: Sequence[float], concentration: float) -> float:
+    """The same with one concentration."""
+    log_e = math.lgamma(concentration) - math.lgamma(concentration + sum(counts))
+    for count, share in zip(counts, shares, strict=True):
+        prior = concentration * share
+        log_e += math.lgamma(prior + count) - math.lgamma(prior) - count * math.log(share)
+    return log_e
 
 
 def p_value(log_e: float) -> float:

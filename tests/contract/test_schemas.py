@@ -163,7 +163,13 @@ def compare(hint: Any, avro: Any, where: str, seen: dict[str, Any]) -> None:
     elif hint is datetime:
         assert avro == {"type": "long", "logicalType": "timestamp-millis"}, where
     else:
-        taken = {str: {"string"}, int: {"int", "long"}, float: {"double"}, bool: {"boolean"}}
+        taken = {
+            str: {"string"},
+            bytes: {"bytes"},
+            int: {"int", "long"},
+            float: {"double"},
+            bool: {"boolean"},
+        }
         assert kind in taken[hint], where
 
 

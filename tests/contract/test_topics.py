@@ -9,6 +9,13 @@ CONTRACT = {
     "feedback-events": ("unit_id", 7, "FeedbackEvent"),
     "evaluation-requests": ("run_id", 30, None),
     "evaluation-cases": ("run_id/case", 30, None),
+    "evaluation-retries": ("run_id/case", 30, "EvaluationCase"),
+    "evaluation-runs": ("org_id/run_id", None, "EvaluationRun"),
+    "evaluation-datasets": (
+        "org_id/dataset_id/dataset_version/first",
+        None,
+        "DatasetPart",
+    ),
     "case-results": ("run_id/case", 30, "CaseResult"),
     "metric-partials": ("org_id", 7, "MetricPartials"),
     "registry-commands": ("entity key", 7, None),
@@ -17,6 +24,7 @@ CONTRACT = {
     "selection-updates": ("org_id/capability", None, "SelectionUpdate"),
     "alerts": ("org_id", 30, "Alert"),
     "dead-letters": ("source topic", 30, "DeadLetter"),
+    "dead-letter-replays": ("partition-offset of the dead letter", 60, None),
 }
 """Topic: key, days kept (None: compacted), record (None: the contract leaves it open)."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.catalog import committed
 from schemas.topics import Topic
-from sinks.ab_units import CORE, AbUnits, Crossing
+from sinks.ab_units import CORE, AbUnits
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import TableOptions, apply
 from sinks.rows import Messages
@@ -106,6 +106,21 @@ def same(found: Mapping[str, UnitSums], wanted: Mapping[str, UnitSums]) -> None:
             assert mine == (None if other is None else pytest.approx(other, rel=1e-12)), name
 
 
+def spread(units: AbUnits, metric: str) -> list[float]:
+    return sorted(units.values("acme", "t", metric, "a", 10_000))
+
+
+def means(events: list[Event], metric: str) -> list[float]:
+    """Of each unit of arm a."""
+    found: dict[str, list[float]] = {}
+    for event in events:
+        some = value(event, metric)
+        mine = (event["org_id"], event["ab_test_id"], event["arm"]) == ("acme", "t", "a")
+        if mine and some is not None:
+            found.setdefault(event["unit_id"], []).append(some)
+    return sorted(sum(v) / len(v) for v in found.values())
+
+
 def test_sums_are_those_of_python_and_a_repeated_insert_adds_nothing(server: ClickHouse) -> None:
     events = calls(600, 1) + calls(600, 2)
     insert(server, Topic.INFERENCE_EVENTS, events[:600], "one")
@@ -115,6 +130,9 @@ def test_sums_are_those_of_python_and_a_repeated_insert_adds_nothing(server: Cli
     for metric in CORE:
         wanted = expected(events, [value(e, metric) for e in events])
         same(units.sums("acme", "t", metric), wanted)
+        assert spread(units, metric) == pytest.approx(means(events, metric), rel=1e-12)
+    assert len(units.values("acme", "t", "error", "a", 3)) == 3
+    assert units.values("acme", "t", "thumbs", "a", 3) == []
     assert units.sums("acme", "nothing", "error") == {}
     assert units.sums("initech", "t", "error") == {}
 
@@ -130,7 +148,7 @@ def test_many_new_units_at_once_are_counted_once(server: ClickHouse) -> None:
     assert (found.units, found.size) == (70_000, 70_000)
 
 
-def test_outcomes_ratios_and_units_in_two_arms(server: ClickHouse) -> None:
+def test_outcomes_and_ratios(server: ClickHouse) -> None:
     outcomes = [
         feedback(event_id=str(i), ab_test_id="t", arm="ab"[i % 2], unit_id=f"u{i % 6}", value=i)
         for i in range(20)
@@ -152,4 +170,3 @@ def test_outcomes_ratios_and_units_in_two_arms(server: ClickHouse) -> None:
         units.ratio("acme", "t", "cost_usd", "quality"),
         {"a": UnitSums.of_units([6.0, 6.0], [1.0, 0.5]), "b": UnitSums.of_units([1.0], [1.0])},
     )
-    assert units.crossing("acme", "t") == Crossing(units=2, crossed=1)

@@ -121,6 +121,7 @@ def test_partials_in_selections_out_and_aborted_ones_do_not_count(
         assert update["expires_at"] > update["issued_at"] > datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.chaos
 def test_kill_9_in_mid_stream_changes_no_total(kafka: Kafka, settings: Settings) -> None:
     apply_registry(settings, ENTITIES)
     sent, process = 0, start(settings, "agents")
@@ -146,11 +147,11 @@ def test_two_workers_share_and_a_dead_one_is_replaced(kafka: Kafka, settings: Se
     try:
         sent = send(settings, rounds=10)
         with worker(settings, "agents-2"):
-            wait_until(lambda: samples(kafka, settings) >= sent)
+            wait_until(lambda: samples(kafka, settings) >= sent, 120)
             sent += send(settings, rounds=10)
             first.kill()
             sent += send(settings, rounds=10)
-            wait_until(lambda: samples(kafka, settings) >= sent)
+            wait_until(lambda: samples(kafka, settings) >= sent, 120)
     finally:
         first.kill()
         first.wait(10)

@@ -238,7 +238,8 @@ def test_a_format_reads_what_it_wrote(curl: Curl, client: Any, table: str, name:
     client.insert(table, ROWS, column_names=COLUMNS)
     written = curl.post(f"SELECT * FROM {table} ORDER BY n FORMAT {name}")
     by_default = curl.post(f"SELECT * FROM {table} ORDER BY n", default_format=name)
-    assert len(by_default) == len(written)
+    # The time that the query took is part of some formats, with as many digits as it has.
+    assert abs(len(by_default) - len(written)) < 8
     curl.post(f"TRUNCATE TABLE {table}")
     if name == "Values":
         written = b",".join(written.splitlines()) if b"\n" in written else written

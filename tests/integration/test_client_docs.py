@@ -67,5 +67,8 @@ def test_the_example_runs(kafka: Kafka, settings: Settings) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "by rules" in ended.stdout
     assert "0 still wait for Kafka" in ended.stdout
-    assert events(kafka, settings, "feedback-events") == 7
+    answered = ended.stdout.count(" by rules] ")
+    # Its stand-in for a model is overloaded at random: a turn may find nobody left to ask.
+    assert answered + ended.stdout.count("nobody can answer") == 7
+    assert events(kafka, settings, "feedback-events") == answered > 0
     assert events(kafka, settings, "inference-events") >= 7

@@ -87,6 +87,7 @@ def broker(folder: Path, port: int, **env: str) -> Iterator["subprocess.Popen[by
         _end(process)
 
 
+@pytest.mark.chaos
 def test_a_second_start_in_the_same_folder_keeps_the_data_even_after_kill_9(
     tmp_path: Path,
 ) -> None:

@@ -1,12 +1,14 @@
 """A/B tests on a real broker: partials in, verdicts out; kill -9 changes no count, no decision."""
 
 import random
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
+from infra.ab import known, reproduced
 from infra.settings import Settings
 from infra.workers import kafka_config
 from schemas.entities import AbTest, Arm, MetricGoal
@@ -105,6 +107,7 @@ def _reached(kafka: Kafka, settings: Settings, calls: int) -> bool:
     return all(some and counts(some[-1])["control"] >= calls for some in found)
 
 
+@pytest.mark.chaos
 def test_kill_9_changes_no_count_no_decision_and_no_alert(kafka: Kafka, settings: Settings) -> None:
     apply_registry(settings, TESTS)
     traffic = Traffic(settings)
@@ -144,3 +147,29 @@ def test_kill_9_changes_no_count_no_decision_and_no_alert(kafka: Kafka, settings
     mismatches = [alert for alert in alerts if alert["kind"] == "srm"]
     assert {alert["ab_test_id"] for alert in mismatches} == {"skewed"}
     assert len({alert["alert_id"] for alert in mismatches}) == 1
+
+    for test in TESTS:
+        again = reproduced(settings, known(settings, test.ab_test_id, None), ask_clickhouse=False)
+        assert again.source == "log"
+        assert again.messages > 0
+        assert again.same, again.differences
+    _sees_what_was_changed(settings)
+
+
+def _sees_what_was_changed(settings: Settings) -> None:
+    """A verdict that the log does not give is told, field by field."""
+    found = known(settings, BETTER.ab_test_id, None)
+    assert found.verdict is not None
+    first = replace(found.verdict.comparisons[0], mean_arm=0.9)
+    forged = replace(
+        found.verdict,
+        decision="control wins",
+        comparisons=(first, *found.verdict.comparisons[1:]),
+    )
+    again = reproduced(settings, replace(found, verdict=forged), ask_clickhouse=False)
+    assert not again.same
+    assert {each.field for each in again.differences} == {
+        "comparisons[0].mean_arm",
+        "decision.text",
+        "reason",
+    }

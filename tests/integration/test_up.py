@@ -13,11 +13,13 @@ import psutil
 import pytest
 
 from bench.stack import Stack
+from schemas.topics import TOPICS
 from sinks.migrate import migrations
 from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-NAMES = ("kafka", "clickhouse", "streams", "sinks", "agents")
+NAMES = ("kafka", "clickhouse", "streams", "sinks", "agents", "runner", "api")
+QUICK_START = Path(__file__).parents[2] / "client" / "examples" / "quickstart.py"
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +74,7 @@ def test_a_fresh_stack_is_healthy(stack: Stack) -> None:
     assert (code, told["healthy"]) == (0, True)
     found = {f["subject"]: f["what"] for f in told["findings"]}
     assert "local Apache Kafka 4." in found["Kafka"]
-    assert (
-        found["processes"] == "agents, clickhouse, kafka, sinks, streams: alive, healthy and ready"
-    )
+    assert found["processes"] == f"{', '.join(sorted(NAMES))}: alive, healthy and ready"
 
 
 def test_other_commands_find_the_stack_in_its_folder(stack: Stack) -> None:
@@ -87,7 +87,67 @@ def test_other_commands_find_the_stack_in_its_folder(stack: Stack) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("present") == 12
+    assert done.stdout.count("present") == len(TOPICS)
+
+
+@pytest.fixture(scope="module")
+def key(stack: Stack) -> str:
+    """An API key as the quick start makes one."""
+    done = subprocess.run(
+        [sys.executable, "-m", "infra", "keys", "create", "--org", "acme", "--role", "admin"],
+        env={**os.environ, "RHEOSTAT_DATA_DIR": str(stack.data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return next(word for word in done.stdout.split() if word.startswith("rheo_"))
+
+
+def test_the_quick_start_runs_as_it_is_written(stack: Stack, key: str) -> None:
+    own = {
+        "RHEOSTAT_API_KEY": key,
+        "RHEOSTAT_API_URL": f"http://127.0.0.1:{stack.api_port}",
+        "RHEOSTAT_KAFKA_BOOTSTRAP": f"127.0.0.1:{stack.kafka_port}",
+    }
+    done = subprocess.run(
+        [sys.executable, str(QUICK_START), "--calls=300", "--wait=180"],
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "reported 300 calls, 0 still wait" in done.stdout
+    assert "1. large: quality 0." in done.stdout
+    assert "to lead: " in done.stdout
+
+
+def test_decisions_are_streamed_and_metrics_asked(stack: Stack, key: str) -> None:
+    """After the quick start, which left calls, a selection and a verdict."""
+    api = f"http://127.0.0.1:{stack.api_port}/api/v1/evaluation"
+
+    def ask(path: str, **headers: str) -> Any:
+        asked = {"Authorization": f"Bearer {key}", **headers}
+        return urllib.request.urlopen(urllib.request.Request(api + path, headers=asked), timeout=60)
+
+    with ask("/stream/?kind=selection") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        event: dict[str, str] = {}
+        while "data" not in event:
+            name, _, value = stream.readline().decode().rstrip("\r\n").partition(": ")
+            event[name] = value
+    assert event["event"] == "selection"
+    assert json.loads(event["data"])["capability"] == "chat"
+    with ask("/stream/", **{"Last-Event-ID": event["id"]}) as resumed:
+        assert resumed.status == 200
+    with ask("/models/large/metrics/aggregated/?metric=latency_ms") as answer:
+        (point,) = json.load(answer)["points"]
+    assert point["n"] > 50
+    with ask("/ab-tests/is-large-better/verdict/") as answer:
+        assert json.load(answer)["org_id"] == "acme"
 
 
 def test_a_second_stack_here_or_on_these_ports_is_refused(stack: Stack, tmp_path: Path) -> None:
@@ -120,6 +180,7 @@ def test_what_dies_comes_back_and_the_doctor_sees_it_gone(stack: Stack) -> None:
     }
 
 
+@pytest.mark.chaos
 def test_kill_9_of_the_supervisor_leaves_nobody_and_a_new_start_goes_on(stack: Stack) -> None:
     assert len(alive(stack.data_dir)) >= len(NAMES)
     assert stack.kill("supervisor")

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from schemas.catalog import committed
 from schemas.entities import Model, Price
+from schemas.evaluations import UNASKED
 from streams import sketch
 from streams.emit import Envelope
 from streams.emit import partials as emitted
 from streams.partials import KEY, PANE_MS, from_record, merge, wide_to_tidy
 from streams.price import price_table
-from streams.reduce import Context, reduce
+from streams.reduce import Context, Reduced, reduce
 from streams.types import OffsetSpan
 from tests.support.events import (
     CODEC,
@@ -28,6 +29,7 @@ from tests.support.events import (
     encode,
     feedback,
     inference,
+    score,
 )
 
 PRICES = price_table(
@@ -217,6 +219,50 @@ def test_evaluation_results_count_calls_and_scores() -> None:
     assert rows["latency_ms"]["n"] == 1
     assert rows["error"]["n"] == 2
     assert rows["f1"]["capability"] == "chat"
+
+
+def test_a_case_that_no_model_was_asked_is_an_event_and_no_metric() -> None:
+    scored = [{**score(), "metric": "f1", "value": 0.5}]
+    unasked = [
+        case_result(error_type=kind, passed=None, scores=scored, score=0.5) for kind in UNASKED
+    ]
+    asked = [case_result(error_type="timeout", scores=[]), case_result(scores=scored)]
+
+    def reduced(results: list[dict[str, Any]]) -> Reduced:
+        return reduce([batch(encode("CaseResult", results), "case-results")], CONTEXT)
+
+    both, alone, none = reduced([*unasked, *asked]), reduced(asked), reduced(unasked)
+    assert (both.events, both.rejects) == ({"case-results": len(UNASKED) + 2}, [])
+    tidied = [merge([*map(wide_to_tidy, r.wide), *r.tidy]) for r in (both, alone)]
+    assert tidied[0].equals(tidied[1])
+    (errors,) = tidied[0].filter(pl.col("metric") == "error").to_dicts()
+    assert (errors["n"], errors["total"]) == (2, 1)
+    assert (none.wide, none.tidy, none.events) == ([], [], {"case-results": len(UNASKED)})
+
+
+def test_an_answer_that_was_scored_again_is_an_event_and_counts_in_no_metric() -> None:
+    again = case_result(rescored=True, score=0.5, latency_ms=None, input_tokens=0, cost_usd=0.0)
+    result = reduce([batch(encode("CaseResult", [again]), "case-results")], CONTEXT)
+    assert (result.wide, result.tidy, result.events) == ([], [], {"case-results": 1})
+    values = encode("CaseResult", [again, case_result(score=0.25, judge_cost_usd=3.0)])
+    result = reduce([batch(values, "case-results")], CONTEXT)
+    tidy = merge([*map(wide_to_tidy, result.wide), *result.tidy])
+    assert set(tidy["n"]) == {1}
+    # What judges cost is none of the model's cost: the registry's price of its tokens is.
+    assert max(tidy.filter(pl.col("metric") == "cost_usd")["total"].to_list(), default=0.0) < 1
+
+
+def test_the_quality_of_an_evaluated_case_is_its_score_when_that_is_a_share() -> None:
+    named = {**score(), "metric": "quality", "value": 0.9}
+    results = [
+        case_result(score=0.25, scores=[named]),
+        case_result(score=40.0, scores=[]),
+        case_result(scores=[named]),
+    ]
+    result = reduce([batch(encode("CaseResult", results), "case-results")], CONTEXT)
+    tidy = merge([*map(wide_to_tidy, result.wide), *result.tidy])
+    (row,) = tidy.filter(pl.col("metric") == "quality").to_dicts()
+    assert (row["n"], row["total"]) == (2, 0.25 + 0.9)
 
 
 def test_partials_survive_the_wire() -> None:

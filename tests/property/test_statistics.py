@@ -90,12 +90,19 @@ samples = st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=2, 
 def both(
     a: list[float], b: list[float], scale: float = 1, shift: float = 0
 ) -> tuple[Sample, Sample]:
-    """Many copies, so that intervals exist."""
+    """Many copies, so that intervals exist whatever the shares and the spreads."""
     one, other = (
-        Sample.of(Sums.of_values([v * scale + shift for v in [*values, values[0] + 1] * 60]))
+        Sample.of(
+            copies(Sums.of_values([v * scale + shift for v in [*values, values[0] + 1]]), 170)
+        )
         for values in (a, b)
     )
     return one, other
+
+
+def copies(sums: Sums, times: int) -> Sums:
+    scaled = times * sums.n, times * sums.total, times * sums.total_sq
+    return Sums(*scaled, sums.minimum, sums.maximum)
 
 
 @given(samples, samples, st.sampled_from([0.25, -2.0, 1024.0]), st.integers(-1000, 1000))

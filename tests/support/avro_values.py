@@ -27,7 +27,8 @@ def values(avro: Any, named: dict[str, Any] | None = None) -> st.SearchStrategy[
     if isinstance(avro, list):
         return st.one_of([_branch(branch, named) for branch in avro])
     if isinstance(avro, str):
-        return values(named[avro], named) if avro in named else _PLAIN[avro]
+        name = avro.removeprefix("rheostat.")
+        return values(named[name], named) if name in named else _PLAIN[name]
     if avro.get("logicalType") == "timestamp-millis":
         return _MOMENTS
     if "name" in avro:

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from schemas.catalog import committed
-from schemas.records import AbVerdict, Alert, ArmCount, Candidate, Comparison, SelectionUpdate
+from schemas.records import (
+    AbVerdict,
+    Alert,
+    ArmBelief,
+    ArmCount,
+    Candidate,
+    Comparison,
+    SelectionUpdate,
+)
 from schemas.topics import Topic
 from schemas.wire import Codec
 from sinks.clickhouse import ClickHouse
@@ -173,7 +181,14 @@ def _verdicts(org: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
                 ArmCount("control", f"{org}-small", 120 * i),
                 ArmCount("treatment", f"{org}-big", 80 * i),
             ),
-            comparisons=(guess, replace(guess, metric="error", role="guardrail")),
+            comparisons=(guess, replace(guess, metric="error", role="guardrail", guard="safe")),
+            recommendation="ship" if last else "keep_going",
+            reason="treatment is better" if last else "quality may be better or worse",
+            warning="calls of a unit depend on each other" if i == 2 else None,
+            beliefs=(
+                ArmBelief("quality", "control", 0.5, 0.4, 0.6, 0.1, 0.1),
+                ArmBelief("quality", "treatment", 0.6, 0.5, 0.7, 0.9, 0.0),
+            ),
         )
         found.append(asdict(verdict))
     return found

@@ -18,6 +18,14 @@ from schemas.entities import (
     SelectionPolicy,
     User,
 )
+from schemas.suites import (
+    Dataset,
+    GenerationParameters,
+    PromptMessage,
+    ScorerUse,
+    Split,
+    Suite,
+)
 from tests.support.commands import NOW
 
 TEST = AbTest(
@@ -61,4 +69,24 @@ FULL: tuple[Entity, ...] = (
     User("acme", "ann", "admin", "Ann", "ann@acme.example", "sub-1", "suspended"),
     ApiKey("acme", "abcdefghijkl", "viewer", "0" * 64, NOW, "ci", "ann", NOW, NOW),
     KeyUse("acme", "abcdefghijkl", NOW),
+    Dataset(
+        "acme", "facts", "1", "0" * 64, 2, ("question", "answer"), (Split("test", 2),), ("eu",)
+    ),
+    Suite(
+        "acme",
+        "facts",
+        "1",
+        "chat",
+        "qa",
+        "facts",
+        "1",
+        (PromptMessage("user", "{question}"),),
+        (ScorerUse("exact_match", 1.0, 1.0, "quality", '{"trim": true}'),),
+        "test",
+        (PromptMessage("user", "1 + 1?"), PromptMessage("assistant", "2")),
+        GenerationParameters(0.0, 1.0, 64, 7, ("\n",)),
+        epochs=4,
+        reducer="pass_at_k",
+        reducer_k=2,
+    ),
 )

@@ -44,9 +44,15 @@ class Lanes:
     database: str
 
     @classmethod
-    def create(cls, kafka: Kafka, settings: Settings, clickhouse: ClickHouseServer) -> "Lanes":
-        """With its tables made."""
-        database = "db_" + settings.topic_prefix.strip("-")
+    def create(
+        cls,
+        kafka: Kafka,
+        settings: Settings,
+        clickhouse: ClickHouseServer,
+        database: str | None = None,
+    ) -> "Lanes":
+        """With its tables made; by default in a database of its own."""
+        database = database or "db_" + settings.topic_prefix.strip("-")
         server = ClickHouse(clickhouse.url)
         apply(server, TableOptions(database=database))
         server.close()

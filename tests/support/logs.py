@@ -12,8 +12,9 @@ def restored() -> Iterator[None]:
     """Puts the configuration of the root logger and of structlog back."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    before = structlog.get_config()
     try:
         yield
     finally:
         root.handlers, root.level = handlers, level
-        structlog.reset_defaults()
+        structlog.configure(**before)

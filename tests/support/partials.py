@@ -16,16 +16,21 @@ from tests.support.events import WEEK_MS, batch, encode
 CODEC = Codec(committed())
 
 
-def messages(events: Sequence[dict[str, Any]], partitions: int = 4) -> list[Outgoing]:
-    """What the data lane sends for a batch of InferenceEvents."""
-    context = Context(committed(), {"inference-events": "InferenceEvent"}, price_table(()), WEEK_MS)
-    reduced = reduce((batch(encode("InferenceEvent", events)),), context)
+RECORDS = {"inference-events": "InferenceEvent", "case-results": "CaseResult"}
+
+
+def messages(
+    events: Sequence[dict[str, Any]], partitions: int = 4, topic: str = "inference-events"
+) -> list[Outgoing]:
+    """What the data lane sends for a batch of this topic's events."""
+    context = Context(committed(), RECORDS, price_table(()), WEEK_MS)
+    reduced = reduce((batch(encode(RECORDS[topic], events), topic),), context)
     assert not reduced.rejects, reduced.rejects[0]
     envelope = Envelope("test", datetime.fromtimestamp(0, UTC), ())
     return list(partials(reduced.wide, reduced.tidy, envelope, partitions, CODEC))
 
 
-def of(events: Sequence[dict[str, Any]]) -> Partials:
+def of(events: Sequence[dict[str, Any]], topic: str = "inference-events") -> Partials:
     """The same, decoded, of one organisation."""
-    (message,) = messages(events, partitions=1)
+    (message,) = messages(events, partitions=1, topic=topic)
     return from_record(CODEC.decode(message.value, "MetricPartials"))

@@ -1,12 +1,15 @@
 """Servers that tests talk to, and small helpers around them."""
 
+import os
 import socket
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import clickhouse_connect
@@ -69,11 +72,17 @@ class ClickHouseServer:
         return clickhouse_connect.get_client(dsn=self.url, **options)
 
 
+_PORTS = count(12_000 + os.getpid() % 190 * 100)
+"""Below the ports that the system gives to connections, and apart for each process of the tests."""
+
+
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, never the same twice."""
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable: count never ends")
 
 
 def wait_http(url: str, timeout_s: float = 30.0) -> None:

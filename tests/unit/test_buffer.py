@@ -55,7 +55,8 @@ def test_an_intent_is_repeated_exactly_whatever_the_limits_are_now() -> None:
         buffer = filled(10, 11, 12, 13, 14, 15, replay=intent)
         assert buffer.due(limits, 5.0)
 
-        batch, repeated = buffer.take(limits)
+        batch, repeated = buffer.next(limits)
+        buffer.remove(batch)
 
         assert offsets(batch) == [10, 11, 12, 13]
         assert repeated == intent
@@ -84,7 +85,8 @@ def test_of_an_intent_that_retention_or_compaction_took_the_rest_is_repeated(
     buffer = filled(*present, replay=intent)
     assert buffer.due(LIMITS, 5.0)
 
-    batch, found = buffer.take(LIMITS)
+    batch, found = buffer.next(LIMITS)
+    buffer.remove(batch)
 
     assert offsets(batch) == repeated
     assert found.next_offset == 14
@@ -107,7 +109,8 @@ def test_batches_are_the_messages_in_order_without_gap_or_repetition(
         buffer.add([Fake(next_offset + i) for i in range(size)], 0.0)
         next_offset += size
         while buffer.due(Limits(most, 10**9, 99.0), 0.0):
-            batch, intent = buffer.take(Limits(most, 10**9, 99.0))
+            batch, intent = buffer.next(Limits(most, 10**9, 99.0))
+            buffer.remove(batch)
             assert (intent.first, intent.last) == (batch[0].at, batch[-1].at)
             taken += offsets(batch)
     assert taken + offsets(buffer.messages) == list(range(next_offset))

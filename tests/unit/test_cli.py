@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from infra import cli
+from infra import cli, configuration
 from infra.errors import OperatorError
 from tests.support.logs import restored
 
@@ -76,7 +76,7 @@ def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(sys, "argv", ["rheostat", "topics"])
-    monkeypatch.setattr(cli, "settings_with", broken)
+    monkeypatch.setattr(configuration, "read", broken)
     with pytest.raises(ZeroDivisionError):
         cli.main()
 
@@ -88,7 +88,7 @@ def test_a_message_with_brackets_is_not_markup(
         raise OperatorError("[Errno 111] Connection [red]refused[/]")
 
     monkeypatch.setattr(sys, "argv", ["rheostat", "topics"])
-    monkeypatch.setattr(cli, "settings_with", refused)
+    monkeypatch.setattr(configuration, "read", refused)
     with pytest.raises(SystemExit):
         cli.main()
     assert "[Errno 111] Connection [red]refused[/]" in capsys.readouterr().err

@@ -80,6 +80,8 @@ def test_our_commands_exist() -> None:
         "streams",
         "sinks",
         "agents",
+        "runner",
+        "api",
     }
 
 
@@ -91,11 +93,13 @@ def test_services_wait_for_what_they_need() -> None:
         "kafka": {"condition": "service_healthy"},
         "clickhouse": {"condition": "service_healthy"},
     }
-    for name in ("streams", "sinks", "agents"):
+    for name in ("streams", "sinks", "agents", "runner", "api"):
         waits = SERVICES[name]["depends_on"]["setup"]["condition"]
         assert waits == "service_completed_successfully"
     unhealthy = {n for n, s in SERVICES.items() if "healthcheck" not in s}
-    assert unhealthy == {"streams", "sinks", "agents"}, "these have the image's own"
+    assert unhealthy == {"streams", "sinks", "agents", "runner", "api"}, (
+        "these have the image's own"
+    )
 
 
 def test_files_that_are_mounted_exist() -> None:
@@ -111,7 +115,7 @@ def test_files_that_are_mounted_exist() -> None:
 
 
 def test_workers_can_be_scaled() -> None:
-    for name in ("streams", "sinks", "agents"):
+    for name in ("streams", "sinks", "agents", "runner"):
         assert "ports" not in SERVICES[name], "two containers cannot publish one port"
         assert "container_name" not in SERVICES[name]
         assert "RHEOSTAT_WORKER_NAME" not in SERVICES[name]["environment"]
@@ -193,7 +197,7 @@ def test_workers_need_no_local_servers() -> None:
 import sys
 for name in {LOCAL_SERVERS!r}:
     sys.modules[name] = None
-import infra.cli, infra.workers, infra.topics, infra.registry, infra.observe
+import infra.cli, infra.workers, infra.topics, infra.registry, infra.observe, infra.api_server
 import agents.app, sinks.writer, sinks.migrate, streams.worker
 """
     done = subprocess.run(
@@ -232,7 +236,7 @@ def test_prometheus_finds_the_processes() -> None:
     written = Settings(data_dir=ROOT / ".rheostat").run_dir / "targets.json"
     assert (folder / path).resolve() == written.resolve()
     (dns,) = compose["scrape_configs"][0]["dns_sd_configs"]
-    assert set(dns["names"]) == {"streams", "sinks", "agents"}
+    assert set(dns["names"]) == {"streams", "sinks", "agents", "runner", "api"}
     assert str(dns["port"]) == SERVICES["streams"]["environment"]["RHEOSTAT_METRICS_PORT"]
     assert "--config.file=/etc/prometheus/compose.yml" in SERVICES["prometheus"]["command"]
     relabelled = {r["target_label"] for r in compose["scrape_configs"][0]["relabel_configs"]}

@@ -28,7 +28,9 @@ def written(monkeypatch: pytest.MonkeyPatch, terminal: bool, level: str = "INFO"
         structlog.get_logger("ours").info("batch done", events=3)
         logging.getLogger("theirs").warning("look %s", "here")
         logging.getLogger("aiokafka").info("heartbeat")
+        password = "".join(("hun", "ter2"))  # in no line of this file that a traceback shows
         try:
+            assert password
             raise ValueError("what went wrong")
         except ValueError:
             structlog.get_logger("ours").exception("failed")
@@ -48,7 +50,9 @@ def test_readable_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     text = written(monkeypatch, terminal=True)
     assert "batch done" in text
     assert "look here" in text
+    assert "what went wrong" in text
     assert not text.startswith("{")
+    assert "hunter2" not in text, "a traceback shows variables"
 
 
 def test_the_level_holds_for_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,17 @@
 """The monitor's shell: who is followed, what is remembered, when a verdict goes out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
+from agents.ab_parts import Followed, TrialKey
 from agents.book import Message, Publication
 from agents.monitor import Monitor
+from agents.policy.sources import Position
+from agents.policy.units import UnitFindings
 from schemas.entities import AbTest, Arm, Entity, MetricGoal
 from schemas.records import AbStatus, AbVerdict, Alert, ArmCount, RegistryFact
 from streams.registry_view import RegistrySnapshot
@@ -37,12 +40,14 @@ class Counting:
     def zero(self, test: AbTest) -> Any:
         return {"n": 0, "decided": False}
 
-    def apply(self, state: Any, test: AbTest, rows: pl.DataFrame) -> Any:
+    def apply(self, state: Any, test: AbTest, rows: pl.DataFrame, at: Position) -> Any:
         assert set(rows["ab_test_id"]) == {test.ab_test_id}
         n = rows.filter(pl.col("metric") == "error")["n"].sum()
         return {**state, "n": state["n"] + n}
 
-    def judge(self, state: Any, test: AbTest, now: datetime) -> tuple[Any, AbVerdict]:
+    def judge(
+        self, state: Any, test: AbTest, now: datetime, units: UnitFindings | None
+    ) -> tuple[Any, AbVerdict]:
         decided = state["decided"] or state["n"] >= self.decides_at
         status: AbStatus = "decided" if decided else "collecting"
         if state["n"] >= self.breaks_at:
@@ -62,6 +67,15 @@ class Counting:
             comparisons=(),
         )
         return {**state, "decided": decided}, verdict
+
+    def wakes_at(self, state: Any, test: AbTest) -> datetime | None:
+        return None
+
+    def began_at(self, state: Any) -> datetime | None:
+        return NOW if state["n"] else None
+
+    def adopt(self, state: Any, verdict: AbVerdict) -> Any:
+        return state if state["decided"] else {**state, "decided": True}
 
     def dump(self, state: Any) -> Mapping[str, Any]:
         return dict(state)
@@ -169,3 +183,38 @@ def test_after_a_decision_everything_else_waits_for_the_next_second() -> None:
     book.apply(message(1), NOW)
     assert book.decide(NOW + timedelta(seconds=0.5)) == []
     assert verdict(book.decide(NOW + timedelta(seconds=1))).status == "invalid"
+
+
+def test_what_a_person_decided_is_taken_over_once_and_stored() -> None:
+    registry = snapshot(TEST)
+    said: dict[tuple[str, str], AbVerdict] = {}
+    book = Monitor(lambda: registry, Counting(decides_at=10**6), published=lambda: said)
+    book.apply(message(0), NOW)
+    before = verdict(book.decide(NOW))
+    assert before.status == "collecting"
+    said["acme", "t"] = replace(before, status="decided", decided_by="ann")
+    assert verdict(book.decide(NOW + timedelta(seconds=0.1))).status == "decided", "at once"
+    assert book.unsaved(0), "and it is stored"
+    assert book.decide(NOW + timedelta(seconds=5)) == [], "and not again"
+
+
+def test_sums_by_unit_are_asked_for_and_news_are_judged() -> None:
+    class Asked:
+        wanted: Sequence[Followed] = ()
+        answer = UnitFindings()
+
+        def follow(self, tests: Sequence[Followed]) -> None:
+            self.wanted = tests
+
+        def latest(self, key: TrialKey) -> UnitFindings:
+            return self.answer
+
+    registry, asked = snapshot(TEST), Asked()
+    book = Monitor(lambda: registry, Counting(), asked)
+    book.apply(message(0), NOW)
+    assert len(book.decide(NOW)) == 1
+    assert [following.key for following in asked.wanted] == [TrialKey("acme", "t")]
+    assert book.decide(NOW + timedelta(seconds=2)) == []
+    asked.answer = UnitFindings(crossed=1)
+    assert len(book.decide(NOW + timedelta(seconds=4))) == 1
+    assert book.decide(NOW + timedelta(seconds=6)) == []

@@ -188,3 +188,16 @@ def test_the_local_password_is_part_of_the_local_address() -> None:
 def test_a_url_without_password_is_shown_as_it_is() -> None:
     assert configuration.hidden("http://me@host:1/x") == "http://me@host:1/x"
     assert configuration.hidden(f"https://me:{SECRET}@host/x") == "https://me:***@host/x"
+
+
+def test_embedders_are_tables_of_the_file_and_reach_child_processes(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = '[embedders.default]\nurl = "http://localhost:8081/v1"\nmodel = "m"\n'
+    (nowhere / "rheostat.toml").write_text(table)
+    written = read()
+    assert written.embedders == {"default": {"url": "http://localhost:8081/v1", "model": "m"}}
+    (nowhere / "rheostat.toml").unlink()
+    for name, value in written.environment().items():
+        monkeypatch.setenv(name, value)
+    assert read().embedders == written.embedders

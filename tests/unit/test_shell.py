@@ -40,14 +40,19 @@ REGISTRY = snapshot(
 
 @dataclass
 class Broker:
-    """The ports, in memory. `log` is what happened in order; `broken` fails that step."""
+    """The ports, in memory. `log` is what happened in order; `broken` fails that step.
+
+    delay_s: how long a store takes.
+    """
 
     changelog: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
     published: list[Publication] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     broken: str = ""
+    delay_s: float = 0.0
 
     async def store(self, book: str, partition: int, entries: Sequence[Entry]) -> None:
+        await asyncio.sleep(self.delay_s)
         self._step("store")
         held = self.changelog.setdefault(book, {})
         for key, value in entries:
@@ -193,6 +198,19 @@ async def test_a_process_that_slept_through_its_session_stops() -> None:
     running = shell(Broker(), stall_limit_s=0.0)
     with pytest.raises(AgentsStopped, match="stood still"):
         await asyncio.wait_for(running.run(), 10)
+
+
+async def test_waiting_for_a_slow_broker_is_no_stall() -> None:
+    """The process runs and its session lives; a restart would only make the broker's day worse."""
+    broker = Broker(delay_s=3.0)
+    running = shell(broker, stall_limit_s=2.0)
+
+    running.apply(0, message(0), broker)
+    work = asyncio.create_task(running.run())
+    while "ack" not in broker.log:
+        assert not work.done(), work.exception()
+        await asyncio.sleep(0.05)
+    work.cancel()
 
 
 async def test_a_restore_that_a_rebalance_overtakes_brings_nothing_back() -> None:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from infra import stack
 from infra.errors import OperatorError, PortTaken
 from infra.ports import free_ports, require_free
 from infra.settings import Settings
-from infra.stack import StackOptions, exposed, parse_scale
+from infra.stack import WORKERS, StackOptions, exposed, parse_scale
 from infra.steps import Step
 from infra.supervisor import Child, Supervisor
 
@@ -36,7 +37,8 @@ def children(supervisor: Supervisor) -> dict[str, Child]:
 
 def test_everything_by_default_servers_first(tmp_path: Path) -> None:
     built = build(tmp_path)
-    assert list(children(built)) == ["kafka", "clickhouse", "streams", "sinks", "agents"]
+    names = ["kafka", "clickhouse", "streams", "sinks", "agents", "runner", "api"]
+    assert list(children(built)) == names
     assert list(built._steps) == ["topics", "migrate"]
     assert children(built)["sinks"].spec.needs == ("topics", "migrate")
     assert children(built)["streams"].spec.needs == ("topics",)
@@ -51,18 +53,25 @@ def test_several_of_one_are_one_group_with_names_and_ports_of_their_own(tmp_path
     assert [spec.argv[-1] for spec in specs] == ["streams"] * 3
     assert [spec.env["RHEOSTAT_WORKER_NAME"] for spec in specs] == names
     ports = {child.spec.env["RHEOSTAT_METRICS_PORT"] for child in built.values()} - {"0"}
-    assert len(ports) == 5
+    assert len(ports) == 7
+
+
+def test_several_apis_listen_on_ports_that_follow_each_other(tmp_path: Path) -> None:
+    built = build(tmp_path, scale=["api=2"], api_port=8090)
+    ports = [children(built)[name].spec.env["RHEOSTAT_API_PORT"] for name in ("api", "api-2")]
+    assert ports == ["8090", "8091"]
+    assert built._endpoints["api_url"] == "http://127.0.0.1:8090"
 
 
 def test_servers_of_ones_own_are_not_started_but_used(tmp_path: Path) -> None:
     built = build(tmp_path, (), (), **OWN)
-    assert list(children(built)) == ["streams", "sinks", "agents"]
+    assert list(children(built)) == ["streams", "sinks", "agents", "runner", "api"]
     assert list(built._steps) == ["topics", "migrate"]
     assert children(built)["sinks"].spec.env["RHEOSTAT_CLICKHOUSE_URL"] == "http://c:2"
 
 
 def test_only_servers(tmp_path: Path) -> None:
-    built = build(tmp_path, without=["streams", "sinks", "agents", "kafka"])
+    built = build(tmp_path, without=["streams", "sinks", "agents", "runner", "api", "kafka"])
     assert list(children(built)) == ["clickhouse"]
     assert list(built._steps) == ["migrate"]
     built = build(tmp_path, without=["clickhouse", "sinks"])
@@ -87,8 +96,8 @@ def test_children_get_absolute_paths_and_the_addresses_that_were_chosen(tmp_path
         (["sinks"], ["sinks=2"], {}, "exclude each other"),
         (["kafka"], [], {}, "RHEOSTAT_KAFKA_BOOTSTRAP, or add --without streams --without sinks"),
         (["clickhouse"], [], {}, "RHEOSTAT_CLICKHOUSE_URL, or add --without sinks"),
-        (["streams", "sinks", "agents"], [], OWN, "Nothing is left to run"),
-        (["kafka", "clickhouse", "streams", "sinks", "agents"], [], {}, "Nothing is left to run"),
+        (["streams", "sinks", "agents", "runner", "api"], [], OWN, "Nothing is left to run"),
+        (["kafka", "clickhouse", *WORKERS], [], {}, "Nothing is left to run"),
     ],
 )
 def test_what_cannot_work_is_refused(
@@ -128,6 +137,13 @@ def test_free_ports_skip_those_in_use() -> None:
         assert next(free_ports("127.0.0.1", first)) > first
     with pytest.raises(PortTaken, match="RHEOSTAT_METRICS_PORT"):
         list(free_ports("127.0.0.1", 65535))
+
+
+def test_any_ports_differ_and_are_none_that_a_connection_could_take() -> None:
+    """The system gives its connections ports from 32768 on, or from 49152."""
+    found = [port for _ in range(3) for port in islice(free_ports("127.0.0.1", 0), 8)]
+    assert len(set(found)) == len(found) == 24
+    assert max(found) < 32_768
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from rheostat_client.errors import MalformedMessage
 from rheostat_client.wire import Schemas, decode
 
 RUNNING = "running"
+OFFLINE = "offline"
 ACTIVE = "active"
 
 
@@ -57,6 +58,8 @@ class AbTests:
             return NotAssigned(ab_test_id, "the registry has no such test")
         if fact["status"] != RUNNING:
             return NotAssigned(ab_test_id, f"the test is {fact['status']}")
+        if fact.get("mode") == OFFLINE:
+            return NotAssigned(ab_test_id, "the test is offline: it has no traffic")
         arms = [
             Arm(
                 a["arm"],

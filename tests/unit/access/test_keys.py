@@ -44,7 +44,9 @@ def test_a_token_is_random_and_only_its_hash_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["", "rheo_", MADE.token[:-1], MADE.token + "x", "x" + MADE.token]
+    "token",
+    ["", "rheo_", MADE.token[:-1], MADE.token + "x", "x" + MADE.token],
+    ids=["empty", "prefix", "short", "long", "other-prefix"],
 )
 def test_what_is_no_token_is_told_apart(token: str) -> None:
     assert split(token) is None

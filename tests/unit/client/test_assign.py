@@ -1,6 +1,7 @@
 """Assignments are the same everywhere, for ever: the vectors in client/vectors may not change."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ def test_wrong_arms_are_told(test: str, unit: str, arms: list[Arm], field: str) 
 
 def test_only_running_tests_assign() -> None:
     assert isinstance(known_from(ab_test()).assign("t-1", "u"), Assignment)
+    offline = known_from(replace(ab_test(), mode="offline")).assign("t-1", "u")
+    assert offline == NotAssigned("t-1", "the test is offline: it has no traffic")
     for status in ("draft", "paused", "stopped"):
         found = known_from(ab_test(status)).assign("t-1", "u")
         assert found == NotAssigned("t-1", f"the test is {status}")

@@ -1,35 +1,45 @@
-"""Who serves a request: even arms, independent draws, selections that are followed."""
+"""Who serves a request: as the client package says, with even arms and independent draws."""
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from agents.registry.file import parse
+from infra.demo.client import reported
 from infra.demo.dataset import arrivals, questions
-from infra.demo.feed import Bulletin
+from infra.demo.events import Clock, Run, event
 from infra.demo.plan import Request, plan
-from infra.demo.replay import Rules
-from infra.demo.routing import EXPLORED, TEST_SHARE, Choice, by_selection, by_test, takes_part
+from infra.demo.routing import TEST_SHARE, Facts, choose, takes_part
 from infra.demo.session import REGISTRY
-from schemas.records import Candidate, SelectionUpdate
+from rheostat_client import Config, InferenceEvent, Selector, SelectorOptions
+from rheostat_client.assign import Arm, Assignment, NotAssigned
 
-RULES = Rules.of(parse(REGISTRY.read_text(), "registry.yaml").entities)
-POLICY = RULES.policies["gsm8k"]
-DEFAULT = Choice("mixtral-8x7b-instruct", "v0.1", 1.0)
+FACTS = Facts.of(parse(REGISTRY.read_text(), "registry.yaml").entities)
 UNITS = [f"request-{i:05d}" for i in range(20_000)]
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LAW = "professional_law"
 
 
-def candidate(model_id: str, rank: int, weight: float, samples: int = 100) -> Candidate:
-    return Candidate(
-        model_id, "1", rank, weight, weight > 0, 0.5, 0.4, samples, 0.5, 0.0, 900.0, 0.01, ("why",)
-    )
+class KnowsTheTest(Selector):
+    """A selector that follows nothing and knows the demo's test."""
+
+    def assign(
+        self, ab_test_id: str, unit_id: str, arms: object = None
+    ) -> Assignment | NotAssigned:
+        own = [
+            Arm(a.arm, a.weight, a.model_id, FACTS.versions[a.model_id]) for a in FACTS.test.arms
+        ]
+        return super().assign(ab_test_id, unit_id, own)
 
 
-def update(*candidates: Candidate, capability: str = "gsm8k") -> SelectionUpdate:
-    return SelectionUpdate("sel-1", "demo", capability, NOW, NOW, 1, "reason", candidates)
+@pytest.fixture
+def selector() -> Iterator[Selector]:
+    config = Config("demo", "127.0.0.1:1")
+    options = SelectorOptions(snapshot_path=None, follow=False)
+    with KnowsTheTest(config, FACTS.rules, options) as found:
+        yield found
 
 
 def near(count: int, share: float, n: int) -> bool:
@@ -39,56 +49,44 @@ def near(count: int, share: float, n: int) -> bool:
 def test_the_registry_file_is_valid_and_covers_every_subject() -> None:
     file = parse(REGISTRY.read_text(), "registry.yaml")
     assert file.warnings == ()
-    assert set(RULES.policies) == {q.subject for q in questions()}
+    assert set(FACTS.policies) == {q.subject for q in questions()}
 
 
-def test_entry_and_arm_are_even_and_independent_of_each_other() -> None:
-    inside = [u for u in UNITS if takes_part(RULES.test, "professional_law", u)]
+def test_entry_and_arm_are_even_and_independent_of_each_other(selector: Selector) -> None:
+    inside = [u for u in UNITS if takes_part(FACTS.test, LAW, u)]
     assert near(len(inside), TEST_SHARE, len(UNITS))
-    arms = Counter(by_test(RULES.test, RULES.versions, u).arm for u in inside)
-    assert near(arms["gpt4"], 0.5, len(inside))
-    assert not any(takes_part(RULES.test, "gsm8k", u) for u in UNITS)
+    chosen = [choose(selector, FACTS, LAW, u) for u in inside]
+    assert near(sum(c.arm == "gpt4" for c in chosen), 0.5, len(inside))
+    assert {(c.ab_test_id, c.propensity) for c in chosen} == {("gpt4-for-law", 0.5)}
+    assert chosen[:100] == [choose(selector, FACTS, LAW, u) for u in inside[:100]]
+    assert not any(takes_part(FACTS.test, "gsm8k", u) for u in UNITS)
 
 
-def test_a_unit_keeps_its_arm() -> None:
-    once, again = ([by_test(RULES.test, RULES.versions, u) for u in UNITS[:100]] for _ in range(2))
-    assert once == again
-    assert {(c.ab_test_id, c.propensity) for c in once} == {("gpt4-for-law", 0.5)}
+def test_outside_of_the_test_the_selection_serves(selector: Selector) -> None:
+    """Nothing was published here, so it is the first of the policy's fallback."""
+    outside = [u for u in UNITS[:1000] if not takes_part(FACTS.test, LAW, u)]
+    for capability, units in ((LAW, outside), ("gsm8k", UNITS[:100])):
+        chosen = Counter(choose(selector, FACTS, capability, u) for u in units)
+        ((choice, _),) = chosen.items()
+        assert (choice.model_id, choice.model_version) == ("mixtral-8x7b-instruct", "v0.1")
+        assert (choice.ab_test_id, choice.selection_id) == (None, None)
 
 
-def test_the_selection_is_followed_by_weight_with_its_id_and_propensity() -> None:
-    found = update(candidate("gpt-4-1106-preview", 1, 0.9), candidate("mixtral", 2, 0.1))
-    chosen = Counter(by_selection(found, POLICY, DEFAULT, u) for u in UNITS)
-    shares = {c.model_id: c.propensity for c in chosen}
-    assert shares["gpt-4-1106-preview"] == pytest.approx(0.9 * (1 - EXPLORED) + EXPLORED / 2)
-    assert sum(shares.values()) == pytest.approx(1)
-    assert {c.selection_id for c in chosen} == {"sel-1"}
-    for choice, count in chosen.items():
-        assert near(count, choice.propensity, len(UNITS))
+def test_a_test_that_is_not_known_yet_does_not_stop_the_traffic() -> None:
+    options = SelectorOptions(snapshot_path=None, follow=False)
+    with Selector(Config("demo", "127.0.0.1:1"), FACTS.rules, options) as found:
+        unit = next(u for u in UNITS if takes_part(FACTS.test, LAW, u))
+        assert choose(found, FACTS, LAW, unit).ab_test_id is None
 
 
-def test_a_model_that_nobody_measured_gets_calls_and_a_barred_one_none() -> None:
-    leader = candidate("mixtral", 1, 1.0)
-    unmeasured = update(leader, candidate("new", 2, 0.0, samples=POLICY.min_samples - 1))
-    barred = update(leader, candidate("dear", 2, 0.0, samples=POLICY.min_samples))
-    served = {by_selection(unmeasured, POLICY, DEFAULT, u).model_id for u in UNITS[:500]}
-    assert served == {"mixtral", "new"}
-    served = {by_selection(barred, POLICY, DEFAULT, u).model_id for u in UNITS[:500]}
-    assert served == {"mixtral"}
-
-
-def test_without_a_selection_the_first_of_the_fallback_serves() -> None:
-    assert by_selection(None, POLICY, DEFAULT, "u") == DEFAULT
-    nobody = update(candidate("mixtral", 1, 0.0, samples=1000))
-    assert by_selection(nobody, POLICY, DEFAULT, "u") == DEFAULT
-
-
-def test_the_loop_is_closed_what_the_bulletin_takes_serves_the_next_request() -> None:
-    bulletin = Bulletin("demo")
-    found = plan(arrivals(), questions(), 1).items
-    request = next(i for i in found if isinstance(i, Request) and i.capability == "gsm8k")
-    before = RULES.choose(request, bulletin)
-    bulletin.take(update(candidate("gpt-4-1106-preview", 1, 1.0)))
-    after = RULES.choose(request, bulletin)
-    assert (before.model_id, before.selection_id) == ("mixtral-8x7b-instruct", None)
-    assert (after.model_id, after.selection_id) == ("gpt-4-1106-preview", "sel-1")
+def test_a_call_is_reported_as_it_was(selector: Selector) -> None:
+    request = next(i for i in plan(arrivals(), questions(), 1).items if isinstance(i, Request))
+    run = Run("run", "demo", 1, Clock(1_790_000_000_123, 3_435_948))
+    value = event(run, request, choose(selector, FACTS, request.capability, request.unit_id))
+    found = reported(value)
+    assert isinstance(found, InferenceEvent)
+    assert found.occurred_at is not None
+    assert found.occurred_at.tzinfo is UTC
+    assert found.occurred_at == datetime.fromtimestamp(value["occurred_at"] / 1000, UTC)
+    for name in set(value) - {"org_id", "occurred_at"}:
+        assert getattr(found, name) == value[name], name

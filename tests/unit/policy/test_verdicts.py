@@ -184,6 +184,16 @@ def test_degenerate_input_is_no_estimate_with_a_reason(
     assert verdict.status == "collecting"
 
 
+def test_what_is_believed_of_a_rate_stays_within_0_and_1() -> None:
+    test = replace(TEST, metrics=(goal("score"),))
+    verdict = decided(test, calls("a", 400, score=[1.0] * 400), calls("b", 400, score=[0.0] * 400))
+    all_ones, none = verdict.beliefs
+    assert (all_ones.upper, none.lower) == (1.0, 0.0)
+    # Beta(401, 1) below q is q^401.
+    assert all_ones.lower == pytest.approx((test.alpha / 2) ** (1 / 401))
+    assert none.upper == pytest.approx(1 - all_ones.lower)
+
+
 def test_no_traffic_is_nothing_known() -> None:
     verdict = judge(Trial(), TEST, NOW)[1]
     assert (verdict.status, verdict.srm_p_value, verdict.decision) == ("collecting", None, None)

@@ -57,7 +57,7 @@ def test_the_documented_example_is_read_in_full() -> None:
 
 
 def test_the_documented_fields_are_all_read() -> None:
-    _, more = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    _, more, _ = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
     file = parse(more, "docs")
     kinds = ["organisation", "capability", "capability", "model", "alias", "user"]
     assert [e.kind for e in file.entities] == kinds
@@ -66,6 +66,17 @@ def test_the_documented_fields_are_all_read() -> None:
     given = {f.name for f in fields(model) if getattr(model, f.name) != getattr(plainly, f.name)}
     missing = {f.name for f in fields(model)} - given - {"org_id", "model_id", "model_version"}
     assert missing == {"provider", "capabilities", "status", "modality", "visibility"}
+
+
+def test_the_documented_fields_of_ab_tests_are_all_read() -> None:
+    *_, more = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (test,) = parse(more, "docs").entities
+    assert isinstance(test, AbTest)
+    plain = {f.name for f in fields(test) if getattr(test, f.name) == f.default}
+    # Offline tests name a suite instead.
+    assert plain == {"alpha", "mode", "allocation", "owner", "suite_id", "suite_version"}
+    least = {f.name for f in fields(test.decision) if getattr(test.decision, f.name) == f.default}
+    assert not least
 
 
 def test_every_mistake_of_a_file_is_told_at_once_in_order_of_lines() -> None:

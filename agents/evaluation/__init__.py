@@ -1,0 +1,1 @@
+"""The evaluation engine: suites and datasets, planner, runner, scorers and results."""

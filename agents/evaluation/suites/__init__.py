@@ -1,0 +1,1 @@
+"""The standard suites with their datasets: definitions in suites.yaml, cases in data/."""

@@ -1,0 +1,1 @@
+"""REST API over the registry, the measurements and the decisions."""

@@ -1,0 +1,100 @@
+"""The answer about what other methods say of an A/B test."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agents.ab_methods import Methods
+from agents.policy.method_rows import MethodRow
+from agents.policy.methods import CAUTIONS
+from schemas.entities import AbTest
+from streams.statistics.estimates import NoEstimate
+
+EXAMPLE: dict[str, Any] = {
+    "ab_test_id": "small-2026-11",
+    "alpha": 0.05,
+    "as_of": "2026-11-24T12:00:00Z",
+    "rows": [
+        {
+            "metric": "latency_ms",
+            "arm": "new",
+            "baseline": "old",
+            "method": "quantile",
+            "quantity": "p95",
+            "when": "at every look",
+            "by": "calls",
+            "n_arm": 9087,
+            "n_baseline": 9120,
+            "value": -61.4,
+            "lower": -148.2,
+            "upper": 27.9,
+            "p_value": None,
+            "margin": None,
+            "level": 0.95,
+            "corrected_for": 1,
+            "note": None,
+        },
+        {
+            "metric": "latency_ms",
+            "arm": "new",
+            "baseline": "old",
+            "method": "non_inferiority",
+            "quantity": "difference",
+            "when": "once",
+            "by": "calls",
+            "n_arm": 9087,
+            "n_baseline": 9120,
+            "value": -12.6,
+            "lower": None,
+            "upper": None,
+            "p_value": 3.1e-48,
+            "margin": 100.0,
+            "level": 0.95,
+            "corrected_for": 1,
+            "note": None,
+        },
+    ],
+    "warnings": [],
+    "cautions": list(CAUTIONS),
+    "why_none": None,
+}
+
+
+class MethodsBody(BaseModel):
+    """What other methods say of each metric and arm. No verdict rests on it."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
+
+    ab_test_id: str
+    alpha: float = Field(description="What p-values are to be compared with.")
+    as_of: datetime = Field(description="When the calls were counted; kept for a minute and more.")
+    rows: Sequence[MethodRow] = Field(
+        description="By metric: each arm alone, then each against the baseline."
+    )
+    warnings: Sequence[str] = Field(description="What is known against these numbers.")
+    cautions: Sequence[str] = Field(CAUTIONS, description="How such rows may be used.")
+    why_none: str | None = Field(None, description="Why there are no rows at all.")
+
+
+def methods_body(
+    test: AbTest, found: Methods | NoEstimate, as_of: datetime, metric: str | None
+) -> MethodsBody:
+    """`metric`: only its rows; None: all."""
+    if isinstance(found, NoEstimate):
+        return MethodsBody(
+            ab_test_id=test.ab_test_id,
+            alpha=test.alpha,
+            as_of=as_of,
+            rows=[],
+            warnings=[],
+            why_none=found.reason,
+        )
+    return MethodsBody(
+        ab_test_id=test.ab_test_id,
+        alpha=test.alpha,
+        as_of=found.as_of,
+        rows=[row for row in found.rows if metric in (None, row.metric)],
+        warnings=found.warnings,
+    )

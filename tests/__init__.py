@@ -1,0 +1,1 @@
+"""Tests. A package by name: a dependency installs another one that is called tests."""
