@@ -1,4 +1,7 @@
-"""A supervisor of toy processes, in a process of its own: python -m tests.support.toys DIR PLAN."""
+"""A supervisor of toy processes in a process of its own.
+
+python -m tests.support.toys DIR PLAN [nohup]
+"""
 
 import json
 import os
@@ -70,10 +73,16 @@ class Toys:
 
 
 @contextmanager
-def running(folder: Path, plan: Sequence[Mapping[str, Any]]) -> Iterator[Toys]:
-    """Toys under a supervisor. `plan`: name, and perhaps kind, needs, grace_s."""
+def running(
+    folder: Path, plan: Sequence[Mapping[str, Any]], *, nohup: bool = False
+) -> Iterator[Toys]:
+    """Toys under a supervisor. `plan`: name, and perhaps kind, needs, grace_s.
+
+    nohup: whether it is started as nohup would, however the tests themselves were started.
+    """
+    argv = [sys.executable, "-m", "tests.support.toys", str(folder), json.dumps(list(plan))]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.toys", str(folder), json.dumps(list(plan))],
+        [*argv, "nohup"] if nohup else argv,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -95,7 +104,8 @@ def running(folder: Path, plan: Sequence[Mapping[str, Any]]) -> Iterator[Toys]:
 
 def main() -> None:
     """Supervises until a signal."""
-    folder, plan = Path(sys.argv[1]), json.loads(sys.argv[2])
+    folder, plan, nohup = Path(sys.argv[1]), json.loads(sys.argv[2]), "nohup" in sys.argv[3:]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
     logs.configure()
     children = []
     for toy in plan:

@@ -29,6 +29,16 @@ def test_starts_by_need_and_stops_in_reverse(tmp_path: Path, number: int) -> Non
         assert toys.events() == [*started, "stop c", "stop b", "stop a"]
 
 
+def test_under_nohup_the_end_of_the_terminal_stops_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, [A], nohup=True) as toys:
+        toys.wait_for("ready a")
+        toys.process.send_signal(signal.SIGHUP)
+        os.kill(toys.pid("a"), signal.SIGKILL)
+        wait_until(lambda: toys.events().count("ready a") == 2)
+        log = toys.end()
+    assert [line["signal"] for line in log if line["event"] == "stopping"] == ["SIGTERM"]
+
+
 def test_files_tell_who_runs_where_and_go_with_the_stack(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with running(tmp_path, [A, B]) as toys:
