@@ -197,7 +197,7 @@ def _settle(stack: Stack, traffic: Traffic) -> dict[str, Any]:
 
 
 def _exact(found: dict[str, int | None], traffic: Traffic) -> bool:
-    good = ("counted", "counted_hours", "stored", "stored_distinct")
+    good = ("counted", "counted_hours", "counted_days", "stored", "stored_distinct")
     return (
         not traffic.lost
         and all(found[name] == traffic.good for name in good)
@@ -216,6 +216,7 @@ def _counts(stack: Stack) -> dict[str, int | None]:
     queries = {
         "counted": "SELECT sum(n) FROM rheostat.metric_panes WHERE metric = 'error'",
         "counted_hours": "SELECT sum(n) FROM rheostat.metric_hours WHERE metric = 'error'",
+        "counted_days": "SELECT sum(n) FROM rheostat.metric_days WHERE metric = 'error'",
         "stored": "SELECT count() FROM rheostat.inference_events",
         "stored_distinct": (
             "SELECT uniqExact(src_partition, src_offset) FROM rheostat.inference_events"

@@ -1,8 +1,9 @@
 """Metrics of models over time: mergeable state by step, from which means and quantiles follow.
 
 Short spans are read from panes (10 s), long ones from hours: a month of a model is 720 rows a
-metric there instead of 259,200. What comes back is state, not numbers: sums and sketches, so that
-whoever asks can merge what belongs together before anything is estimated.
+metric there instead of 259,200. Whole days within them are read from days, 30 rows a month. What
+comes back is state, not numbers: sums and sketches, so that whoever asks can merge what belongs
+together before anything is estimated.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,11 @@ Source = Literal["production", "evaluation"]
 Resolution = Literal["pane", "hour"]
 PANE_S = 10
 HOUR_S = 3_600
-FINE_S = 86_400
+DAY_S = 86_400
+FINE_S = DAY_S
 """Spans up to this long are read from panes where the step allows both."""
+NEVER_S = 2**32 - 1
+"""Beyond every instant that ClickHouse's DateTime knows."""
 TIMEOUT_S = 20
 ROWS_MAX = 20_000
 
@@ -76,11 +80,8 @@ def resolution(span_s: int, step_s: int) -> Resolution:
 
 def points(clickhouse: ClickHouse, asked: PointsQuestion) -> Points:
     """In order of time, model, version and metric. Raises Backpressure, SinkBroken."""
-    fine = asked.resolution == "pane"
     parameters = {
         "database": clickhouse.database,
-        "table": "metric_panes" if fine else "metric_hours",
-        "time": "pane" if fine else "hour",
         "org_id": asked.org_id,
         "source": asked.source,
         "models": list(asked.model_ids),
@@ -92,10 +93,28 @@ def points(clickhouse: ClickHouse, asked: PointsQuestion) -> Points:
         "step": asked.step_s,
         "limit": ROWS_MAX + 1,
     }
-    rows = clickhouse.rows(_points_sql(asked), parameters)
-    ((newest_s,),) = clickhouse.rows(_WATERMARK, parameters)
+    ((newest_s, days_since_s),) = clickhouse.rows(_WATERMARK, parameters)
+    days = whole_days(asked, days_since_s)
+    rows = clickhouse.rows(_points_sql(asked, days), parameters | _bounds(days))
     watermark = datetime.fromtimestamp(newest_s + PANE_S, UTC) if newest_s else None
     return Points(tuple(map(_point, rows[:ROWS_MAX])), watermark, len(rows) > ROWS_MAX)
+
+
+def whole_days(asked: PointsQuestion, days_since_s: int) -> range:
+    """The whole days (UTC) of the span that may be read from days; empty where none may.
+
+    `days_since_s`: from when on days hold everything. Steps that begin within a day need hours.
+    """
+    if asked.resolution == "pane" or (
+        asked.step_s and (asked.step_s % DAY_S or asked.since_s % DAY_S)
+    ):
+        return range(0)
+    first = -(-max(asked.since_s, days_since_s) // DAY_S) * DAY_S
+    return range(first, asked.until_s // DAY_S * DAY_S, DAY_S)
+
+
+def _bounds(days: range) -> dict[str, int]:
+    return {"days_since": days.start, "days_until": max(days.start, days.stop)}
 
 
 def _point(row: Sequence[Any]) -> Point:
@@ -120,40 +139,61 @@ _ONLY = {
     "model_version": "model_version = {model_version:String}",
 }
 """Conditions that stand only where something is asked: the engine checks them row by row."""
-_STEP = """{since:Int64} + intDiv(toInt64(toUnixTimestamp({time:Identifier})) - {since:Int64},
+_STEP = """{since:Int64} + intDiv(toInt64(toUnixTimestamp(at)) - {since:Int64},
         {step:Int64}) * {step:Int64}"""
+_STATE = "n, total, total_sq, minimum, maximum, total_nanos, sketch"
+_WITHIN = "TIME >= toDateTime({since:Int64}, 'UTC') AND TIME < toDateTime({until:Int64}, 'UTC')"
+_DAYS = """TIME >= toDateTime({days_since:Int64}, 'UTC')
+    AND TIME < toDateTime({days_until:Int64}, 'UTC')"""
+
+_ROWS = f"""SELECT TIME AS at, model_id, model_version, metric, {_STATE}
+    FROM {{database:Identifier}}.TABLE
+    WHERE ONLY"""
 
 # Sketches come as they are: quantiles of sorted bins are cheaper where they are asked for.
 _POINTS = """
-SELECT AT AS at,
+SELECT STEP AS step_at,
     model_id, model_version, metric,
     sum(t.n), sum(t.total), sum(t.total_sq), min(t.minimum), max(t.maximum), sum(t.total_nanos),
     mapKeys(sumMap(t.sketch) AS bins), mapValues(bins)
-FROM {database:Identifier}.{table:Identifier} AS t
-WHERE ONLY
-    AND {time:Identifier} >= toDateTime({since:Int64}, 'UTC')
-    AND {time:Identifier} < toDateTime({until:Int64}, 'UTC')
-GROUP BY at, model_id, model_version, metric
+FROM (
+    ROWS
+) AS t
+GROUP BY step_at, model_id, model_version, metric
 HAVING sum(t.n) > 0
-ORDER BY at, model_id, model_version, metric
+ORDER BY step_at, model_id, model_version, metric
 LIMIT {limit:UInt64}
 SETTINGS max_execution_time = TIMEOUT
 """
 
 # Every call and every case has one value of `error`, so it tells how far everything is counted.
 _WATERMARK = f"""
-SELECT toUnixTimestamp(max(pane))
+SELECT toUnixTimestamp(max(pane)),
+    (SELECT if(count() = 0, {NEVER_S}, toUnixTimestamp(max(since)))
+     FROM {{database:Identifier}}.metric_days_begin)
 FROM {{database:Identifier}}.metric_panes
 WHERE metric = 'error' AND {_MODELS}
 SETTINGS max_execution_time = {TIMEOUT_S}
 """
 
 
-def _points_sql(asked: PointsQuestion) -> str:
+def _points_sql(asked: PointsQuestion, days: range) -> str:
     """Made of the texts above only; every value is a bound parameter."""
     only = [_MODELS, *(text for name, text in _ONLY.items() if getattr(asked, name))]
+    if asked.resolution == "pane":
+        parts = [_rows("metric_panes", "pane", [*only, _WITHIN])]
+    elif not days:
+        parts = [_rows("metric_hours", "hour", [*only, _WITHIN])]
+    else:
+        edges = _rows("metric_hours", "hour", [*only, _WITHIN, f"NOT ({_DAYS})"])
+        parts = [_rows("metric_days", "day", [*only, _DAYS]), edges]
     return (
-        _POINTS.replace("AT AS at", f"{_STEP if asked.step_s else '{since:Int64}'} AS at")
-        .replace("WHERE ONLY", f"WHERE {' AND '.join(only)}")
+        _POINTS.replace("STEP", _STEP if asked.step_s else "{since:Int64}")
+        .replace("ROWS", "\n    UNION ALL\n    ".join(parts))
         .replace("TIMEOUT", str(TIMEOUT_S))
     )
+
+
+def _rows(table: str, time: str, conditions: Sequence[str]) -> str:
+    only = " AND ".join(conditions)
+    return _ROWS.replace("TABLE", table).replace("ONLY", only).replace("TIME", time)

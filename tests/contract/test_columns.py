@@ -82,7 +82,10 @@ def items(avro: Any, fields: Any) -> Any:
     return next((r for r in arrays if isinstance(r, dict) and r["name"] == avro["items"]), None)
 
 
-@pytest.mark.parametrize(("table", "time"), [("metric_panes", "pane"), ("metric_hours", "hour")])
+@pytest.mark.parametrize(
+    ("table", "time"),
+    [("metric_panes", "pane"), ("metric_hours", "hour"), ("metric_days", "day")],
+)
 def test_metrics_have_every_dimension_and_state(columns: Columns, table: str, time: str) -> None:
     state = {"n", "total", "total_sq", "minimum", "maximum", "total_nanos", "sketch"}
     assert set(columns[table]) == {*DIMENSIONS, "metric", time} | state

@@ -161,7 +161,7 @@ def test_a_crash_at_any_step_counts_everything_once(
     with running(writer(settings, clickhouse.url, database, topics=(Topic.METRIC_PARTIALS,))):
         wait_until(lambda: count(clickhouse, sql) >= 150)
 
-    for table in ("metric_panes", "metric_hours"):
+    for table in ("metric_panes", "metric_hours", "metric_days"):
         total = f"SELECT sum(n) FROM {database}.{table} WHERE metric = 'latency_ms'"
         assert count(clickhouse, total) == 150
         bins = total.replace("sum(n)", "sum(arraySum(mapValues(sketch)))")
