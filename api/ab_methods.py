@@ -71,7 +71,7 @@ class MethodsBody(BaseModel):
     alpha: float = Field(description="What p-values are to be compared with.")
     as_of: datetime = Field(description="When the calls were counted; kept for a minute and more.")
     rows: Sequence[MethodRow] = Field(
-        description="By metric: each arm alone, then each against the baseline."
+        description="By metric: each arm alone, all together, then each against the baseline."
     )
     warnings: Sequence[str] = Field(description="What is known against these numbers.")
     cautions: Sequence[str] = Field(CAUTIONS, description="How such rows may be used.")

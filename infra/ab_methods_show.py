@@ -14,6 +14,8 @@ from schemas.entities import AbTest
 
 NAMES: Mapping[Method, str] = {
     "relative": "difference",
+    "student": "Student's t",
+    "chi_square": "chi-square",
     "fisher_exact": "Fisher exact",
     "beta_binomial": "beta-binomial",
     "empirical_bernstein": "empirical Bernstein",
@@ -35,13 +37,13 @@ def methods_lines(test: AbTest, found: MethodsBody) -> Iterator[RenderableType]:
     yield Text(f"as of {found.as_of:%Y-%m-%d %H:%M:%S} UTC, alpha {test.alpha:g}", "dim")
     for warning in found.warnings:
         yield Text(f"warning: {printable(warning)}", "yellow")
-    groups: dict[tuple[str, str, str | None], list[MethodRow]] = {}
+    groups: dict[tuple[str, str | None, str | None], list[MethodRow]] = {}
     for row in found.rows:
         groups.setdefault((row.metric, row.arm, row.baseline), []).append(row)
     for (metric, arm, baseline), rows in groups.items():
-        about = "alone" if baseline is None else f"against {baseline}"
+        about = f"{arm} alone" if baseline is None else f"{arm} against {baseline}"
         yield Text("")
-        yield Text(printable(f"{metric}, {arm} {about}"), "bold")
+        yield Text(printable(f"{metric}, {about if arm else 'all arms together'}"), "bold")
         yield Text(f"{_values(rows)}; {_levels(rows)}", "dim")
         yield from _group(rows)
     yield Text("")

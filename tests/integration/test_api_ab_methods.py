@@ -100,6 +100,13 @@ def test_the_answer_is_that_of_the_stored_calls(tables: Tables) -> None:
     tested = rows["latency_ms", "b", "a", "mann_whitney", "probability", "once"]
     exact = stats.mannwhitneyu(latency["b"], latency["a"])
     assert tested["value"] == pytest.approx(exact.statistic / 600 / 600, abs=0.005)
+    every = rows["error", None, None, "chi_square", "rate", "once"]
+    assert every["p_value"] == pytest.approx(stats.chi2_contingency(table, False).pvalue, rel=1e-9)
+    student = rows["latency_ms", "b", "a", "student", "difference", "once"]
+    wanted = stats.ttest_ind(latency["b"], latency["a"])
+    assert student["p_value"] == pytest.approx(wanted.pvalue, rel=1e-6)
+    once = rows["latency_ms", "b", None, "quantile", "p95", "once"]
+    assert once["lower"] < sorted(latency["b"])[570] < once["upper"]
     tail = rows["latency_ms", "b", None, "quantile", "p95", "at every look"]
     assert tail["lower"] < sorted(latency["b"])[570] < tail["upper"]
     gap = rows["latency_ms", "b", "a", "quantile", "p95", "at every look"]
@@ -164,6 +171,8 @@ def test_a_terminal_shows_every_row_in_80_columns(
     assert max(map(len, shown.output.splitlines())) <= 80
     assert "…" not in shown.output
     assert "latency_ms, b against a" in shown.output
+    assert "error, all arms together" in shown.output
+    assert "Student's t, difference" in shown.output
     asked = CliRunner().invoke(cli.app, ["ab", "methods", "t", "--metric", "error", "--json"])
     rows = json.loads(asked.stdout)["rows"]
     assert {row["metric"] for row in rows} == {"error"}

@@ -226,7 +226,7 @@ FINITE: dict[str, Callable[[], Any]] = {
     "rates.chi_square": lambda: rates.chi_square([ALL, NONE]),
     "rates.difference": lambda: rates.difference(ALL, ALL),
     "rates.wilson": lambda: rates.wilson(NONE, 1.96),
-    "rates.expected_minimum": lambda: rates.expected_minimum(ALL, ALL),
+    "rates.expected_minimum": lambda: rates.expected_minimum([ALL, ALL]),
     "exact.rate_sequence": lambda: [exact.rate_sequence(r, 0.05) for r in (ALL, NONE, Rate(1, 1))],
     "exact.log_e_value": lambda: exact.log_e_value(ALL, 0.5),
     "exact.gamma_exponential": lambda: exact.gamma_exponential(0.0, 1.0, 0.05),
