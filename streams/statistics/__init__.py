@@ -34,6 +34,7 @@
     delayed     rewards that come late, weights that change by period
     offpolicy   what other choices would have given: inverse propensity, doubly robust
     needs       which aggregates each method is computed from
+    version     which version of these formulas a verdict was made by
 
 docs/statistics.md explains all of it in plain words and says which number to trust.
 """
