@@ -8,6 +8,7 @@ from rich.text import Text
 from agents.policy.method_rows import Method, MethodRow
 from api.ab_methods import MethodsBody
 from infra.ab_health_show import printable
+from infra.ab_looks_show import looks_lines
 from infra.ab_tables import count, interval, number
 from infra.tables import narrow
 from schemas.entities import AbTest
@@ -46,6 +47,7 @@ def methods_lines(test: AbTest, found: MethodsBody) -> Iterator[RenderableType]:
         yield Text(printable(f"{metric}, {about if arm else 'all arms together'}"), "bold")
         yield Text(f"{_values(rows)}; {_levels(rows)}", "dim")
         yield from _group(rows)
+    yield from looks_lines(found.group_sequential)
     yield Text("")
     for caution in found.cautions:
         yield Text(caution, "dim")

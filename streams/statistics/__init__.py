@@ -27,6 +27,7 @@
     evidence    e-values and how they combine
     planning    sample size, detectable difference, power, days left, method beside method
     spending    group-sequential bounds for planned looks
+    planned     what a planned look says, from the numbers of that look
     looks       power and expected size of a test that stops at the first look that decides
     bayes       probability to be best, expected loss
     ranking     Bradley-Terry and Elo from pairwise judgements
