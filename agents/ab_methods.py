@@ -1,16 +1,18 @@
 """Other methods beside a test's verdict: what ClickHouse holds of it, read and put together."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from agents.ab_versions import history
 from agents.policy.method_rows import MethodRow
 from agents.policy.methods import CAUTIONS, Readings, method_rows
 from agents.policy.periods import Stretch, changes_of
+from agents.policy.planned_looks import LookRow, LookSeen, look_rows, needed
 from agents.policy.trial import COUNTED, Cell, exact
 from schemas.entities import AbTest
 from sinks.ab_bounded import BoundedUnits
+from sinks.ab_looks import looks
 from sinks.ab_panes import ArmTotal, totals
 from sinks.clickhouse import ClickHouse
 from streams.statistics.clusters import UnitSums
@@ -21,18 +23,22 @@ from streams.statistics.sums import Sums
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What was read, and what is to be known of it."""
+    """What was read, and what is to be known of it. `looks`: those that were planned and reached,
+    by metric and arm."""
 
     found: Readings
     warnings: tuple[str, ...]
+    looks: Mapping[tuple[str, str], Sequence[LookSeen]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Methods:
-    """`warnings`: against these numbers; `cautions`: of all such numbers."""
+    """`group_sequential`: of planned looks; `warnings`: against these numbers; `cautions`: of all
+    such numbers."""
 
     as_of: datetime
     rows: tuple[MethodRow, ...]
+    group_sequential: tuple[LookRow, ...]
     warnings: tuple[str, ...]
     cautions: tuple[str, ...] = CAUTIONS
 
@@ -51,12 +57,21 @@ def read(clickhouse: ClickHouse, test: AbTest) -> Read | NoEstimate:
         rows = totals(clickhouse, test.org_id, test.ab_test_id, starts, counted)
     warnings = [*_left_out(test, rows), *_warnings(test, stretches)]
     found = _readings([row for row in rows if row.counted], _units(clickhouse, test))
-    return Read(found, tuple(warnings))
+    return Read(found, tuple(warnings), _looks(clickhouse, test))
 
 
 def methods(test: AbTest, found: Read, as_of: datetime) -> Methods:
     """Every row. Pure."""
-    return Methods(as_of, method_rows(test, found.found), found.warnings)
+    planned = look_rows(test, found.looks)
+    return Methods(as_of, method_rows(test, found.found), planned, found.warnings)
+
+
+def _looks(clickhouse: ClickHouse, test: AbTest) -> dict[tuple[str, str], list[LookSeen]]:
+    due, found = needed(test), dict[tuple[str, str], list[LookSeen]]()
+    if due:
+        for each in looks(clickhouse, test.org_id, test.ab_test_id, due):
+            found.setdefault((each.metric, each.arm), []).append(LookSeen(*each[2:]))
+    return found
 
 
 def _running(stretches: Sequence[Stretch]) -> tuple[list[int], list[int]]:

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
 
-from agents.policy.periods import Stretch, Version, changes_of, stretches
+from agents.policy.periods import Stretch, Version, changes_of, from_first_call, stretches
 from schemas.entities import AbTest
-from sinks import audit
+from sinks import ab_history, audit
 from sinks.clickhouse import ClickHouse
 from streams.statistics.estimates import NoEstimate
 
@@ -51,13 +51,16 @@ def versions(clickhouse: ClickHouse, test: AbTest) -> list[TestVersion]:
 
 
 def history(clickhouse: ClickHouse, test: AbTest) -> list[Stretch] | NoEstimate:
-    """The stretches of the test from its first version on. Raises Backpressure, SinkBroken."""
+    """The stretches of the test from its first version on, or from the first call that was counted,
+    if that happened before. Raises Backpressure, SinkBroken."""
     known = versions(clickhouse, test)
     if len(known) >= VERSIONS_MAX:
         return NoEstimate(f"the test has more than {VERSIONS_MAX - 1:,} versions")
     if not known or known[0].number != 1:
         return NoEstimate("ClickHouse does not know the first version of the test")
-    return stretches([Version(each.since, each.test) for each in known])
+    found = stretches([Version(each.since, each.test) for each in known])
+    began_ms = ab_history.began_ms(clickhouse, test.org_id, test.ab_test_id)
+    return found if began_ms is None else from_first_call(found, began_ms)
 
 
 def weights_changed(clickhouse: ClickHouse, test: AbTest) -> bool | None:

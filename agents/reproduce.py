@@ -36,6 +36,7 @@ from sinks.ab_panes import panes
 from sinks.clickhouse import ClickHouse
 from sinks.errors import SinkError
 from streams.kafka import KafkaConfig
+from streams.statistics.version import VERSION
 
 UNITS_AGREE = 1e-9
 PANES_AGREE = 1e-9
@@ -78,8 +79,22 @@ def reproduce(where: Where, verdict: AbVerdict, versions: Versions) -> Reproduct
     try:
         messages = [m for s in partials_of(verdict.sources) for m in _messages(where, verdict, s)]
     except LogGone as gone:
-        return _from_panes(where, verdict, versions, str(gone))
-    return _from_log(where, verdict, versions, messages)
+        return _told(verdict, _from_panes(where, verdict, versions, str(gone)))
+    return _told(verdict, _from_log(where, verdict, versions, messages))
+
+
+def _told(verdict: AbVerdict, found: Reproduction) -> Reproduction:
+    """The version of the statistics is no difference of its own: it is said beside others."""
+    kept = tuple(each for each in found.differences if each.field != "statistics_version")
+    notes, version = found.notes, verdict.statistics_version
+    if kept and version != VERSION:
+        then = "a version from before they were numbered" if version is None else f"{version}"
+        said = (
+            f"the verdict was computed by statistics version {then}, this is {VERSION}: formulas "
+            "changed between them, and fields may differ for that reason alone"
+        )
+        notes = (*notes, said)
+    return replace(found, differences=kept, notes=notes)
 
 
 def _from_log(

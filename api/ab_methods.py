@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.ab_methods import Methods
 from agents.policy.method_rows import MethodRow
 from agents.policy.methods import CAUTIONS
+from agents.policy.planned_looks import LookRow
 from schemas.entities import AbTest
 from streams.statistics.estimates import NoEstimate
 
@@ -56,6 +57,34 @@ EXAMPLE: dict[str, Any] = {
             "note": None,
         },
     ],
+    "group_sequential": [
+        {
+            "metric": "latency_ms",
+            "arm": "new",
+            "baseline": "old",
+            "method": "group_sequential",
+            "family": "obrien_fleming",
+            "look": 2,
+            "looks": 4,
+            "needed": 5000,
+            "when": "at the planned looks only",
+            "as_of": "2026-11-22T08:10:00Z",
+            "n_arm": 5003,
+            "n_baseline": 5021,
+            "fraction": 0.5003,
+            "bound": 2.9614,
+            "p_needed": 0.00306,
+            "z": -3.42,
+            "value": -11.9,
+            "lower": -22.2,
+            "upper": -1.6,
+            "p_value": 0.00063,
+            "crossed": True,
+            "level": 0.95,
+            "corrected_for": 1,
+            "note": None,
+        },
+    ],
     "warnings": [],
     "cautions": list(CAUTIONS),
     "why_none": None,
@@ -71,7 +100,11 @@ class MethodsBody(BaseModel):
     alpha: float = Field(description="What p-values are to be compared with.")
     as_of: datetime = Field(description="When the calls were counted; kept for a minute and more.")
     rows: Sequence[MethodRow] = Field(
-        description="By metric: each arm alone, then each against the baseline."
+        description="By metric: each arm alone, all together, then each against the baseline."
+    )
+    group_sequential: Sequence[LookRow] = Field(
+        description="Every look that the test planned (`spending`), by metric and arm: what was "
+        "seen in the verdict that reached it first. None without planned looks."
     )
     warnings: Sequence[str] = Field(description="What is known against these numbers.")
     cautions: Sequence[str] = Field(CAUTIONS, description="How such rows may be used.")
@@ -88,6 +121,7 @@ def methods_body(
             alpha=test.alpha,
             as_of=as_of,
             rows=[],
+            group_sequential=[],
             warnings=[],
             why_none=found.reason,
         )
@@ -96,5 +130,6 @@ def methods_body(
         alpha=test.alpha,
         as_of=found.as_of,
         rows=[row for row in found.rows if metric in (None, row.metric)],
+        group_sequential=[row for row in found.group_sequential if metric in (None, row.metric)],
         warnings=found.warnings,
     )

@@ -92,6 +92,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "sources": [_STRETCH],
         "decision_sources": [_STRETCH],
         "decided_by": None,
+        "statistics_version": 1,
     },
     "Alert": {
         "alert_id": "b7c1",

@@ -8,12 +8,15 @@ from rich.text import Text
 from agents.policy.method_rows import Method, MethodRow
 from api.ab_methods import MethodsBody
 from infra.ab_health_show import printable
+from infra.ab_looks_show import looks_lines
 from infra.ab_tables import count, interval, number
 from infra.tables import narrow
 from schemas.entities import AbTest
 
 NAMES: Mapping[Method, str] = {
     "relative": "difference",
+    "student": "Student's t",
+    "chi_square": "chi-square",
     "fisher_exact": "Fisher exact",
     "beta_binomial": "beta-binomial",
     "empirical_bernstein": "empirical Bernstein",
@@ -35,15 +38,16 @@ def methods_lines(test: AbTest, found: MethodsBody) -> Iterator[RenderableType]:
     yield Text(f"as of {found.as_of:%Y-%m-%d %H:%M:%S} UTC, alpha {test.alpha:g}", "dim")
     for warning in found.warnings:
         yield Text(f"warning: {printable(warning)}", "yellow")
-    groups: dict[tuple[str, str, str | None], list[MethodRow]] = {}
+    groups: dict[tuple[str, str | None, str | None], list[MethodRow]] = {}
     for row in found.rows:
         groups.setdefault((row.metric, row.arm, row.baseline), []).append(row)
     for (metric, arm, baseline), rows in groups.items():
-        about = "alone" if baseline is None else f"against {baseline}"
+        about = f"{arm} alone" if baseline is None else f"{arm} against {baseline}"
         yield Text("")
-        yield Text(printable(f"{metric}, {arm} {about}"), "bold")
+        yield Text(printable(f"{metric}, {about if arm else 'all arms together'}"), "bold")
         yield Text(f"{_values(rows)}; {_levels(rows)}", "dim")
         yield from _group(rows)
+    yield from looks_lines(found.group_sequential)
     yield Text("")
     for caution in found.cautions:
         yield Text(caution, "dim")

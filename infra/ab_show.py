@@ -1,6 +1,6 @@
 """How `rheostat ab ...` shows a test in the terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -94,7 +94,8 @@ def timeline_table(
 
 
 def plan_table(found: Known, plans: Sequence[Plan]) -> RenderableType:
-    """What looking always takes, beside looking once."""
+    """What looking always takes, beside looking once, and at the looks that were planned."""
+    planned = found.test.spending is not None
     title = f"{found.test.ab_test_id}: power {plans[0].power:g}" if plans else None
     names = ("to find", "look", "needs", "days left", "finds at\nplanned_n")
     table = narrow("metric", "arm", "values an arm\na day", *names, wraps=2)
@@ -102,20 +103,25 @@ def plan_table(found: Known, plans: Sequence[Plan]) -> RenderableType:
     for column in table.columns[3:]:
         column.justify = "left" if column.header == "look" else "right"
     for each in plans:
+        finds = each.detectable_always, each.detectable_once, each.detectable_looks
         table.add_row(
             each.metric,
             each.arm,
             f"{each.n:,}\n{number(each.per_day)}",
             number(each.effect),
-            "always\nonce",
-            f"{count(each.needed_always)}\n{count(each.needed_once)}",
-            f"{number(each.days_left_always)}\n{number(each.days_left_once)}",
-            f"{number(each.detectable_always)}\n{number(each.detectable_once)}",
+            "always\nonce" + ("\nplanned" if planned else ""),
+            _below(map(count, (each.needed_always, each.needed_once, each.needed_looks))),
+            _below(map(number, (each.days_left_always, each.days_left_once, each.days_left_looks))),
+            _below(map(number, finds)),
         )
     notes = sorted({f"{each.metric}: {each.note}" for each in plans if each.note})
     if notes:
         table.caption = "; ".join(notes)
     return table
+
+
+def _below(texts: Iterable[str]) -> str:
+    return "\n".join(texts).rstrip("\n")
 
 
 def reproduction_lines(found: Known, result: Reproduction) -> Iterator[RenderableType]:

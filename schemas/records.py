@@ -119,7 +119,8 @@ class AbVerdict:
     """What the statistics say of an A/B test at an instant.
 
     `sources`: the records that the numbers rest on; `decision_sources`: that the decision does.
-    `decided_by`: a person; None: the statistics.
+    `decided_by`: a person; None: the statistics. `statistics_version`: of the formulas behind the
+    numbers; None: from before they had one.
     Verdicts from before there were recommendations read as keep_going without a reason.
     """
 
@@ -146,6 +147,7 @@ class AbVerdict:
     sources: tuple[SourceStretch, ...] = ()
     decision_sources: tuple[SourceStretch, ...] = ()
     decided_by: str | None = None
+    statistics_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,13 @@ def decided(clickhouse: ClickHouse, org_id: str, ab_test_id: str) -> AbVerdict |
     return found[0] if found else None
 
 
+def began_ms(clickhouse: ClickHouse, org_id: str, ab_test_id: str) -> int | None:
+    """The event time of the first call that verdicts count, since 1970; None: no verdict says.
+    Raises Backpressure, SinkBroken."""
+    named = {"database": clickhouse.database, "org_id": org_id, "ab_test_id": ab_test_id}
+    return next((row[0] for row in clickhouse.rows(_BEGAN, named)), None)
+
+
 def timeline(
     clickhouse: ClickHouse, org_id: str, ab_test_id: str, until: datetime, limit: int
 ) -> list[AbVerdict]:
@@ -41,6 +48,12 @@ FROM {{database:Identifier}}.ab_verdicts
 WHERE org_id = {{org_id:String}} AND ab_test_id = {{ab_test_id:String}} AND decided_by IS NOT NULL
 ORDER BY as_of DESC, src_offset DESC
 LIMIT 1
+"""
+_BEGAN = """
+SELECT toUnixTimestamp64Milli(min(started_at)) AS began
+FROM {database:Identifier}.ab_verdicts
+WHERE org_id = {org_id:String} AND ab_test_id = {ab_test_id:String}
+HAVING began IS NOT NULL AND count() > 0
 """
 _FIRST = """
 SELECT toUnixTimestamp64Milli(min(as_of))

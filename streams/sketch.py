@@ -9,6 +9,7 @@ for 0, -(i + OFFSET) for x < 0. ClickHouse computes the same keys and values (se
 """
 
 import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,6 +43,21 @@ def value_of(key: int) -> float:
     # In logarithms: gamma ** i alone overflows for the largest doubles.
     log_value = (abs(key) - OFFSET) * math.log(GAMMA) + math.log(2 / (GAMMA + 1))
     return math.copysign(math.exp(min(log_value, 709.78)), key)
+
+
+def ends_of(key: int) -> tuple[float, float]:
+    """(lower, upper) of a bin. Where two bins meet, the end is the same number to the last bit."""
+    if key == 0:
+        return 0.0, 0.0
+    index = abs(key) - OFFSET
+    inner, outer = _power(index - 1), _power(index)
+    return (inner, outer) if key > 0 else (-outer, -inner)
+
+
+def _power(index: int) -> float:
+    """gamma ** index; the largest double where it exceeds that, since no value does."""
+    log_value = index * math.log(GAMMA)
+    return math.exp(log_value) if log_value < 709.78 else sys.float_info.max
 
 
 def quantile(bins: Sequence[int], counts: Sequence[int], q: float) -> float | None:

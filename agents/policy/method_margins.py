@@ -1,4 +1,5 @@
-"""Rows about means: the difference in percent, and 'the same', or 'no worse', within a margin."""
+"""Rows about means: the difference by Student's t, in percent, and 'the same', or 'no worse',
+within a margin."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +25,13 @@ def relative(place: Place, arm: Sample, baseline: Sample) -> MethodRow:
         else _percent(confidence_sequence(ratio, place.level.tuning))
     )
     return place.row("relative", "percent", "at every look", found)
+
+
+def student(place: Place, arm: Sample, baseline: Sample) -> MethodRow:
+    """arm - baseline, with one variance for both."""
+    pair = _moments(arm, baseline)
+    found = pair if isinstance(pair, NoEstimate) else means.student(*pair, alpha=place.level.alpha)
+    return place.row("student", QUANTITY, "once", found)
 
 
 def margins(place: Place, arm: Sample, baseline: Sample) -> Iterator[MethodRow]:

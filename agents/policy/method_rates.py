@@ -1,6 +1,6 @@
-"""Rows that hold for any number of values: rates of 0/1 values, and means of bounded ones."""
+"""Rows of 0/1 values, and of means that are exact because values are bounded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from agents.policy.method_rows import MethodRow, Place, Quantity, either
 from streams.statistics import rates
@@ -19,6 +19,22 @@ def rated(place: Place, arm: Sums, baseline: Sums | None) -> Iterator[MethodRow]
     yield place.row("beta_binomial", quantity, "at every look", found)
     if baseline is not None:
         yield _fisher(place, rates.rate(arm), rates.rate(baseline))
+
+
+def chi_square(place: Place, arms: Mapping[str, Sums]) -> MethodRow:
+    """Pearson's test of 'the rates of all arms are equal'; `value` is the rate of all calls."""
+    known = {name: rates.rate(sums) for name, sums in arms.items()}
+    missing = [f"{name}: {e.reason}" for name, e in known.items() if isinstance(e, NoEstimate)]
+    if missing:
+        return place.row("chi_square", "rate", "once", NoEstimate("; ".join(missing)))
+    found = [each for each in known.values() if isinstance(each, Rate)]
+    pooled = sum(each.ones for each in found) / sum(each.n for each in found)
+    least = rates.expected_minimum(found)
+    note = None
+    if least < rates.EXPECTED_MIN:
+        note = f"a table with an expected count of {least:.3g}: the p-value is rough"
+    tested = rates.chi_square(found)
+    return place.row("chi_square", "rate", "once", tested, value=pooled, note=note)
 
 
 def bernstein(place: Place, arm: Sums, baseline: Sums | None, *, planned_n: int) -> MethodRow:
@@ -54,7 +70,7 @@ def _sequence(
 def _fisher(place: Place, arm: Rate | NoEstimate, baseline: Rate | NoEstimate) -> MethodRow:
     if isinstance(arm, NoEstimate) or isinstance(baseline, NoEstimate):
         return place.row("fisher_exact", "difference", "once", either(arm, baseline))
-    least = rates.expected_minimum(arm, baseline)
+    least = rates.expected_minimum([arm, baseline])
     note = None
     if least < rates.EXPECTED_MIN:
         note = f"a table with an expected count of {least:.3g}: trust this, not z or chi-square"

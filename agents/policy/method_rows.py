@@ -12,6 +12,8 @@ from streams.statistics.multiple import bonferroni_p
 
 Method = Literal[
     "relative",
+    "student",
+    "chi_square",
     "fisher_exact",
     "beta_binomial",
     "empirical_bernstein",
@@ -31,8 +33,8 @@ Found = Estimate | Interval | NoEstimate | float
 
 @dataclass(frozen=True, slots=True)
 class MethodRow:
-    """`baseline` None: of the arm alone; else arm against baseline. `n_arm`, `n_baseline`: values,
-    or units.
+    """`baseline` None: of the arm alone, or (`arm` None) of all arms together; else arm against
+    baseline. `n_arm`, `n_baseline`: values, or units.
 
     `quantity`: what `value`, `lower` and `upper` are: of the arm alone, or arm minus baseline; in
     percent of the baseline's mean; or the probability that a call of the arm has the larger value,
@@ -43,7 +45,7 @@ class MethodRow:
     """
 
     metric: str
-    arm: str
+    arm: str | None
     baseline: str | None
     method: Method
     quantity: Quantity
@@ -63,10 +65,10 @@ class MethodRow:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where rows stand: one metric of one arm, alone or against the baseline."""
+    """Where rows stand: one metric of one arm, alone or against the baseline, or of all arms."""
 
     goal: MetricGoal
-    arm: str
+    arm: str | None
     baseline: str | None
     level: Level
     n_arm: int

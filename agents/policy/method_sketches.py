@@ -25,17 +25,22 @@ TAILS: Mapping[Direction, tuple[Quantity, float]] = {
 
 def quantiles(place: Place, arm: Side, baseline: Side | None = None) -> Iterator[MethodRow]:
     """The median and the bad tail (p95 where less is better, else p05), of the arm or arm minus
-    baseline."""
+    baseline, at every look and at one."""
     missing = _incomplete(*arm) if baseline is None else _incomplete_pair(arm, baseline)
     for quantity, q in (HALF, TAILS[place.goal.direction]):
-        found: Found
+        always: Found
+        once: Found
         if missing is not None:
-            found = missing
+            always = once = missing
         elif baseline is None:
-            found = library.anytime(arm[1], q, place.anytime_alpha)
+            always = library.anytime(arm[1], q, place.anytime_alpha)
+            once = library.fixed(arm[1], q, place.level.alpha)
         else:
-            found = library.difference(arm[1], baseline[1], q, place.anytime_alpha)
-        yield place.row("quantile", quantity, "at every look", found)
+            sides = arm[1], baseline[1]
+            always = library.difference(*sides, q, place.anytime_alpha)
+            once = library.difference(*sides, q, place.level.alpha, every_look=False)
+        yield place.row("quantile", quantity, "at every look", always)
+        yield place.row("quantile", quantity, "once", once)
 
 
 def ranked(place: Place, arm: Side, baseline: Side) -> Iterator[MethodRow]:

@@ -4,7 +4,9 @@ A verdict rests on one method a metric. Whoever wants the tail of a latency, an 
 few calls, or 'the same within a margin', finds the row here. Which rows there are:
 
     every metric            the difference in percent
-    values all 0 or 1       Fisher's exact test, beta-binomial sequences of rates
+    values all 0 or 1       Fisher's exact test, beta-binomial sequences of rates; of all arms
+                            together, chi-square
+    all else, or by units   Student's t
     quality, not all 0, 1   empirical Bernstein sequences of means: it cannot leave 0 to 1
     all but 0/1 values      quantiles, and which arm's values tend to be larger: from sketches
     a goal with a margin    equivalence; of a guardrail also non-inferiority
@@ -17,8 +19,8 @@ from dataclasses import dataclass, field, replace
 
 from agents.policy.comparisons import Sample
 from agents.policy.look import levels_of
-from agents.policy.method_margins import margins, relative
-from agents.policy.method_rates import bernstein, rated
+from agents.policy.method_margins import margins, relative, student
+from agents.policy.method_rates import bernstein, chi_square, rated
 from agents.policy.method_rows import By, MethodRow, Place
 from agents.policy.method_sketches import Side, quantiles, ranked
 from agents.policy.trial import NOTHING, Cell
@@ -56,7 +58,8 @@ class Readings:
 
 
 def method_rows(test: AbTest, found: Readings) -> tuple[MethodRow, ...]:
-    """By metric in the order of the goals: each arm alone, then each against the baseline."""
+    """By metric in the order of the goals: each arm alone, all together, then each against the
+    baseline."""
     return tuple(row for goal in test.metrics for row in _of_goal(test, goal, found))
 
 
@@ -75,6 +78,9 @@ def _of_goal(test: AbTest, goal: MetricGoal, found: Readings) -> Iterator[Method
     for name in names:
         place = Place(goal, name, None, level, sides[name][0].n)
         yield from _of_calls(test, place, binary, sides[name], None)
+    if binary:
+        every = Place(goal, None, None, level, sum(sums.n for sums in known))
+        yield chi_square(every, {name: sums for name, (sums, _) in sides.items()})
     for name in (name for name in names if name != test.baseline):
         one, other = sides[name], sides[test.baseline]
         place = Place(goal, name, test.baseline, level, one[0].n, other[0].n)
@@ -82,6 +88,8 @@ def _of_goal(test: AbTest, goal: MetricGoal, found: Readings) -> Iterator[Method
         arm, baseline = (_sample(test, goal, found, each) for each in (name, test.baseline))
         by: By = "units" if test.analysis == "units" else "calls"
         place = replace(place, by=by, n_arm=arm.n, n_baseline=baseline.n)
+        if by == "units" or not binary:
+            yield student(place, arm, baseline)
         yield relative(place, arm, baseline)
         yield from margins(place, arm, baseline)
 

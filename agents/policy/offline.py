@@ -22,6 +22,7 @@ from schemas.entities import AbTest, DecisionRule
 from schemas.records import AbVerdict, ArmCount, Comparison
 from streams.statistics.estimates import Estimate
 from streams.statistics.sums import Sums
+from streams.statistics.version import VERSION
 
 MULTIPLICITY = (
     "decisions: paired t over the same cases, Bonferroni over arms and metrics of a role; fixed "
@@ -84,6 +85,7 @@ def judge_offline(test: AbTest, cases: Cases, now: datetime) -> OfflineAnalysis:
         reason=reason,
         warning=_warning(counts),
         multiplicity=MULTIPLICITY,
+        statistics_version=VERSION,
     )
     return OfflineAnalysis(verdict, tuple(pair.tests for pair in pairs.values()))
 

@@ -112,6 +112,20 @@ def stretches(versions: Sequence[Version]) -> list[Stretch]:
     return _in_order(found)
 
 
+def from_first_call(found: Sequence[Stretch], began_ms: int) -> list[Stretch]:
+    """The same from the first call on that the monitor counted, by its event time.
+
+    Calls may have happened before the registry knew the test (a replay, a producer that reports
+    late): they were counted, as they came while it ran. Of that time no status is known; times at
+    which the test is known not to have run stay left out.
+    """
+    start_ms = began_ms // PANE_MS * PANE_MS
+    first = next((each.stratum for each in found if each.stratum is not None), None)
+    if first is None or start_ms >= found[0].start_ms:
+        return list(found)
+    return [Stretch(start_ms, first), *(found[1:] if found[0].stratum == first else found)]
+
+
 def estimates(test: AbTest, strata: Strata) -> list[PeriodEstimate]:
     """Of every arm and metric, in the verdict's order."""
     levels = levels_of(test)

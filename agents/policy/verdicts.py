@@ -25,6 +25,7 @@ from schemas.records import AbStatus, AbVerdict, ArmBelief, ArmCount, Comparison
 from streams.statistics import srm
 from streams.statistics.estimates import Estimate
 from streams.statistics.multiple import benjamini_hochberg, holm
+from streams.statistics.version import VERSION
 
 SRM_ALPHA = 0.001
 """A test is invalid for good below this: one in a thousand good ones, however often one looks."""
@@ -121,6 +122,7 @@ def judge(
         sources=sources,
         decision_sources=() if decided is None else decided.sources,
         decided_by=None if decided is None else decided.decided_by,
+        statistics_version=VERSION,
     )
     split = trial.split if test.status == "running" else trial.split.pause()
     return replace(trial, decision=decided, split=split), verdict

@@ -51,6 +51,7 @@ FROZEN_TEST = (
     "analysis",
     "covariate",
     "pre_period_days",
+    "spending",
 )
 """What the statistics of an A/B test rest on."""
 FROZEN_KEY = ("role", "secret_sha256", "created_at", "user_id")

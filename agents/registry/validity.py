@@ -83,6 +83,11 @@ def _ab_test(test: AbTest) -> Iterator[Contradiction]:
     yield from _once(("metrics",), [goal.metric for goal in test.metrics])
     if not any(goal.role == "primary" for goal in test.metrics):
         yield ("metrics",), "one metric must have the role primary"
+    if test.spending is not None:
+        if test.mode == "offline":
+            yield ("spending",), "an offline test is looked at once, when its cases are finished"
+        if test.spending.looks > test.planned_n:
+            yield ("spending", "looks"), f"are more than planned_n, {test.planned_n}"
 
 
 def _policy(policy: SelectionPolicy) -> Iterator[Contradiction]:

@@ -233,7 +233,7 @@ async def plan_of(
     held: TheServices,
     power: Annotated[float, Query(ge=0.01, le=0.999)] = 0.8,
 ) -> PlanBody:
-    """How many values and days the test still takes, looking always and looking once."""
+    """How many values and days the test still takes: looking always, once, at planned looks."""
     test = the_test(scoped, org_id, ab_test_id)
     verdict = await verdict_of(held, test)
     if verdict is None:

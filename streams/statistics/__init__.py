@@ -27,6 +27,7 @@
     evidence    e-values and how they combine
     planning    sample size, detectable difference, power, days left, method beside method
     spending    group-sequential bounds for planned looks
+    planned     what a planned look says, from the numbers of that look
     looks       power and expected size of a test that stops at the first look that decides
     bayes       probability to be best, expected loss
     ranking     Bradley-Terry and Elo from pairwise judgements
@@ -34,6 +35,7 @@
     delayed     rewards that come late, weights that change by period
     offpolicy   what other choices would have given: inverse propensity, doubly robust
     needs       which aggregates each method is computed from
+    version     which version of these formulas a verdict was made by
 
 docs/statistics.md explains all of it in plain words and says which number to trust.
 """

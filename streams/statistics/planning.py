@@ -10,11 +10,19 @@ takes at the planned end; it often stops before. The normal approximation of Fle
 
 import math
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from scipy.special import ndtr, ndtri
 
 from streams.statistics import looks
 from streams.statistics.sequential import Tuning, factor
+
+
+class Reaching(Protocol):
+    """How a test looks. `reach`: the difference that it finds, in standard errors at its end."""
+
+    @property
+    def reach(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +52,29 @@ class Plan:
         return float(ndtr(errors - self._critical)) + missed
 
 
-def sample_size(difference: float, deviation: float, plan: Plan) -> int:
+@dataclass(frozen=True, slots=True)
+class AtLooks:
+    """A test that stops at the first of evenly planned looks that decides. `alpha` as in Plan.
+
+    Its reach counts what is found at any look: looks.needed_drift.
+    """
+
+    family: Literal["obrien_fleming", "pocock"]
+    looks: int
+    alpha: float = 0.05
+    power: float = 0.8
+
+    @property
+    def reach(self) -> float:
+        return looks.needed_drift(self.family, self.looks, self.alpha, self.power)
+
+
+def sample_size(difference: float, deviation: float, plan: Reaching) -> int:
     """Values an arm, rounded up. `difference` and `deviation` are positive, in one unit."""
     return math.ceil(2 * (plan.reach * deviation / difference) ** 2)
 
 
-def detectable(n: int, deviation: float, plan: Plan) -> float:
+def detectable(n: int, deviation: float, plan: Reaching) -> float:
     """The smallest difference that n values an arm find with the plan's power."""
     return plan.reach * deviation * math.sqrt(2 / n)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from scipy.special import bdtr
 
-from streams.sketch import GAMMA, quantile, value_of
+from streams.sketch import ends_of, quantile
 from streams.statistics.estimates import NoEstimate
 from streams.statistics.exact import Interval, log_e_value
 from streams.statistics.rates import Rate
@@ -115,8 +115,5 @@ def _bin_at(sketch: Sketch, rank: int) -> tuple[float, float]:
     for key, count in zip(sketch.bins, sketch.counts, strict=True):
         seen += count
         if seen >= rank:
-            value = value_of(key)
-            # value is 2 g^i / (g + 1) of the bin (g^(i-1), g^i].
-            ends = value * (GAMMA + 1) / 2 / GAMMA, value * (GAMMA + 1) / 2
-            return min(ends), max(ends)
+            return ends_of(key)
     raise ValueError(f"rank {rank} of {seen} values")

@@ -106,10 +106,10 @@ EXPECTED_MIN = 5.0
 """Expected counts below which z and chi-square are rough: W. G. Cochran, Biometrics 10, 1954."""
 
 
-def expected_minimum(arm: Rate, baseline: Rate) -> float:
-    """The smallest expected count of the 2x2 table; below EXPECTED_MIN use `fisher`."""
-    pooled = (arm.ones + baseline.ones) / (arm.n + baseline.n)
-    return min(arm.n, baseline.n) * min(pooled, 1 - pooled)
+def expected_minimum(rates: Sequence[Rate]) -> float:
+    """The smallest expected count of the k x 2 table; below EXPECTED_MIN use `fisher`, of two."""
+    pooled = sum(r.ones for r in rates) / sum(r.n for r in rates)
+    return min(r.n for r in rates) * min(pooled, 1 - pooled)
 
 
 def fisher(arm: Rate, baseline: Rate) -> float | NoEstimate:

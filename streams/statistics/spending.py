@@ -11,6 +11,7 @@ test goes on after the planned end.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -18,13 +19,13 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
-from streams.statistics.means import Difference
-
 Spending = Literal["obrien_fleming", "pocock", "cubic"]
 Floats = npt.NDArray[np.float64]
 _POINTS = 801
 _FARTHEST = 12.0
 """Standard errors beyond which nothing is left."""
+APART_MIN = 1e-3
+"""Information between two looks below which they are one: the grid does not tell them apart."""
 
 
 def spent(fraction: float, alpha: float, spending: Spending) -> float:
@@ -42,7 +43,8 @@ def spent(fraction: float, alpha: float, spending: Spending) -> float:
 
 
 def bounds(fractions: Sequence[float], alpha: float, spending: Spending) -> list[float]:
-    """At each look the |z| that stops the test. Fractions rise in (0, 1]; raises ValueError.
+    """At each look the |z| that stops the test. Fractions rise in (0, 1], by APART_MIN at least;
+    raises ValueError.
 
     A look's bound depends on the fractions up to it only, so it can be made when the look is.
     """
@@ -50,6 +52,8 @@ def bounds(fractions: Sequence[float], alpha: float, spending: Spending) -> list
         raise ValueError(f"information fractions must rise: {list(fractions)}")
     if fractions[0] <= 0 or fractions[-1] > 1:
         raise ValueError(f"information fractions lie in (0, 1]: {list(fractions)}")
+    if any(later - earlier < APART_MIN for earlier, later in pairwise(fractions)):
+        raise ValueError(f"information fractions are too close to each other: {list(fractions)}")
     found: list[float] = []
     points: Floats = np.zeros(1)
     mass: Floats = np.ones(1)
@@ -70,20 +74,23 @@ def bounds(fractions: Sequence[float], alpha: float, spending: Spending) -> list
             out = ndtr((-z * scale - points) / deviation) + ndtr((points - z * scale) / deviation)
             return float((out * mass).sum()) - left
 
-        bound = float(brentq(excess, 0.0, _FARTHEST, xtol=1e-10)) if target > gone else _FARTHEST
+        # The first looks of many may have less to spend than lies beyond the farthest bound.
+        some = target > gone and excess(_FARTHEST) < 0
+        bound = float(brentq(excess, 0.0, _FARTHEST, xtol=1e-10)) if some else _FARTHEST
         found.append(bound)
         points, mass = survived(points, mass, bound * scale, deviation)
         before, gone = fraction, target
     return found
 
 
-def repeated(found: Difference, bound: float) -> tuple[float, float]:
-    """The interval of a difference at a look with this bound: holds with those of all other looks.
+def repeated(value: float, error: float, bound: float) -> tuple[float, float]:
+    """The interval of a difference with this standard error, at a look with this bound: holds with
+    those of all other looks.
 
     Christopher Jennison, Bruce W. Turnbull, "Interim analyses: the repeated confidence interval
     approach", JRSS B 51, 1989: value -+ bound * error.
     """
-    return found.value - bound * found.error, found.value + bound * found.error
+    return value - bound * error, value + bound * error
 
 
 def survived(

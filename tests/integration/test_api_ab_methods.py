@@ -4,7 +4,7 @@ import json
 import random
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from tests.support.api import Api
 from tests.support.events import NOW_MS, inference
 from tests.support.servers import ClickHouseServer
 from tests.support.tables import Tables
+from tests.support.verdicts import verdict
 
 pytestmark = pytest.mark.integration
 METHODS = "/ab-tests/t/methods/"
@@ -100,6 +101,13 @@ def test_the_answer_is_that_of_the_stored_calls(tables: Tables) -> None:
     tested = rows["latency_ms", "b", "a", "mann_whitney", "probability", "once"]
     exact = stats.mannwhitneyu(latency["b"], latency["a"])
     assert tested["value"] == pytest.approx(exact.statistic / 600 / 600, abs=0.005)
+    every = rows["error", None, None, "chi_square", "rate", "once"]
+    assert every["p_value"] == pytest.approx(stats.chi2_contingency(table, False).pvalue, rel=1e-9)
+    student = rows["latency_ms", "b", "a", "student", "difference", "once"]
+    wanted = stats.ttest_ind(latency["b"], latency["a"])
+    assert student["p_value"] == pytest.approx(wanted.pvalue, rel=1e-6)
+    once = rows["latency_ms", "b", None, "quantile", "p95", "once"]
+    assert once["lower"] < sorted(latency["b"])[570] < once["upper"]
     tail = rows["latency_ms", "b", None, "quantile", "p95", "at every look"]
     assert tail["lower"] < sorted(latency["b"])[570] < tail["upper"]
     gap = rows["latency_ms", "b", "a", "quantile", "p95", "at every look"]
@@ -128,10 +136,28 @@ def test_only_calls_count_from_when_the_test_ran(tables: Tables) -> None:
     found = tables.serve(Api(TEST)).client("viewer").get(METHODS).json()
     (warning,) = found["warnings"]
     assert warning.startswith("57 of 457 stored calls of the test are not counted: they are from")
+    _counts_from_the_first_call_of_the_verdict(tables)
     rows = by_key(found["rows"])
     row = rows["latency_ms", "b", "a", "superiority", "probability", "at every look"]
     assert (row["n_arm"], row["n_baseline"]) == (200, 200)
     assert row["p_value"] is not None
+
+
+def _counts_from_the_first_call_of_the_verdict(tables: Tables) -> None:
+    """The monitor counted the 7 calls of an hour before the registration, as they came late."""
+    began = datetime.fromtimestamp(NOW_MS / 1000 - 5.5 * 3600, UTC)
+    plain = replace(verdict(10), org_id="acme", ab_test_id="t")
+    for offset, started_at in enumerate((None, began, began + timedelta(hours=3))):
+        tables.publish(
+            Topic.AB_VERDICTS, replace(plain, started_at=started_at), first_offset=offset
+        )
+    found = tables.serve(Api(TEST)).client("viewer").get(METHODS).json()
+    (warning,) = found["warnings"]
+    assert warning.startswith("50 of 457 stored calls of the test are not counted: they are from")
+    row = by_key(found["rows"])[
+        "latency_ms", "b", "a", "superiority", "probability", "at every look"
+    ]
+    assert row["n_arm"] + row["n_baseline"] == 407
 
 
 def test_it_is_of_the_callers_organisation_and_says_why_there_is_nothing(tables: Tables) -> None:
@@ -164,6 +190,8 @@ def test_a_terminal_shows_every_row_in_80_columns(
     assert max(map(len, shown.output.splitlines())) <= 80
     assert "…" not in shown.output
     assert "latency_ms, b against a" in shown.output
+    assert "error, all arms together" in shown.output
+    assert "Student's t, difference" in shown.output
     asked = CliRunner().invoke(cli.app, ["ab", "methods", "t", "--metric", "error", "--json"])
     rows = json.loads(asked.stdout)["rows"]
     assert {row["metric"] for row in rows} == {"error"}

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from infra.ab import known, reproduced
+from infra.ab import Known, known, reproduced
 from infra.settings import Settings
 from infra.workers import kafka_config
 from schemas.entities import AbTest, Arm, MetricGoal
+from schemas.records import AbVerdict
 from schemas.topics import Topic
+from streams.statistics.version import VERSION
 from tests.integration.test_agents import CODEC, start
 from tests.support.events import NOW_MS, inference
 from tests.support.partials import messages
@@ -173,3 +175,23 @@ def _sees_what_was_changed(settings: Settings) -> None:
         "decision.text",
         "reason",
     }
+    assert not any("statistics version" in note for note in again.notes)
+    _tells_of_other_statistics(settings, found, forged)
+
+
+def _tells_of_other_statistics(settings: Settings, found: Known, forged: AbVerdict) -> None:
+    """Beside differences; that it is another version is none by itself."""
+    for version, said in (
+        (None, "from before they were numbered"),
+        (VERSION + 1, f"{VERSION + 1}"),
+    ):
+        older = replace(forged, statistics_version=version)
+        again = reproduced(settings, replace(found, verdict=older), ask_clickhouse=False)
+        (note,) = (note for note in again.notes if "statistics version" in note)
+        assert f"{said}, this is {VERSION}" in note
+        assert not any(each.field == "statistics_version" for each in again.differences)
+    assert found.verdict is not None
+    same = replace(found.verdict, statistics_version=None)
+    again = reproduced(settings, replace(found, verdict=same), ask_clickhouse=False)
+    assert again.same
+    assert not again.notes

@@ -76,3 +76,23 @@ def test_merged_parts_are_the_whole(parts: list[list[float]], q: float) -> None:
 def test_no_values_are_no_estimate() -> None:
     assert sketch.quantile([], [], 0.5) is None
     assert sketch.quantile([OFFSET], [0], 0.5) is None
+
+
+@given(doubles)
+@example(LARGEST)
+@example(SMALLEST)
+@example(0.0)
+def test_a_value_lies_between_the_ends_of_its_bin(value: float) -> None:
+    lower, upper = sketch.ends_of(int(sketch.keys(np.array([value]))[0]))
+
+    slack = 1e-9 * abs(value) + SMALLEST
+    assert lower - slack <= value <= upper + slack
+    assert lower <= upper
+    # 2 gamma / (gamma + 1) on either side of the value that stands for the bin.
+    assert upper - lower <= 2.1 * RELATIVE_ERROR * abs(value) + 2 * SMALLEST
+
+
+@given(st.integers(-2 * OFFSET, 2 * OFFSET))
+def test_bins_that_meet_share_an_end(key: int) -> None:
+    if key not in (-1, 0):
+        assert sketch.ends_of(key)[1] == sketch.ends_of(key + 1)[0]

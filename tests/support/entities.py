@@ -16,6 +16,7 @@ from schemas.entities import (
     Price,
     RateLimits,
     SelectionPolicy,
+    Spending,
     User,
 )
 from schemas.suites import (
@@ -36,6 +37,7 @@ TEST = AbTest(
     (Arm("a", "small"), Arm("b", "large", 2.0, "7")),
     "a",
     (MetricGoal("quality", "primary", "higher", 0.1),),
+    spending=Spending("obrien_fleming", 4),
 )
 MODEL = Model(
     "acme",

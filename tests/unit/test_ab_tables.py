@@ -1,5 +1,8 @@
 """Tables of A/B tests in a terminal of 80 columns: every number is whole."""
 
+from dataclasses import replace
+from typing import Any
+
 from rich.console import Console
 
 from agents.ab_plan import Plan
@@ -7,6 +10,7 @@ from agents.policy.case_pairs import PairedTests
 from infra.ab import Known
 from infra.ab_show import plan_table
 from infra.ab_tables import paired_table
+from schemas.entities import Spending
 from schemas.records import RegistryFact
 from tests.support.commands import NOW
 from tests.support.trials import TEST
@@ -43,6 +47,9 @@ def test_paired_tests_are_whole_in_80_columns() -> None:
     assert "…" not in text
 
 
+NOT_PLANNED: Any = {"needed_looks": None, "days_left_looks": None, "detectable_looks": None}
+
+
 def test_a_plan_is_whole_in_80_columns() -> None:
     planned = Plan(
         arm="treatment",
@@ -53,16 +60,35 @@ def test_a_plan_is_whole_in_80_columns() -> None:
         effect=0.0123,
         needed_always=17_196_000,
         needed_once=8_981_000,
+        needed_looks=9_123_456,
         days_left_always=0.91512,
         days_left_once=0.45893,
+        days_left_looks=0.46678,
         detectable_always=0.095771,
         detectable_once=0.069214,
+        detectable_looks=0.070321,
         power=0.8,
         note=None,
     )
-    console = Console(record=True, width=80)
-    console.print(plan_table(Known(RegistryFact(1, "me", NOW, "c", TEST), TEST, None), [planned]))
-    text = console.export_text()
-    for number in ("717,000", "1.801e+05", "17,196,000", "0.9151", "0.09577", "0.06921"):
-        assert number in text
-    assert "…" not in text
+    for spending, looks in (
+        (None, ()),
+        (Spending("pocock", 4), ("9,123,456", "0.4668", "0.07032")),
+    ):
+        test = replace(TEST, spending=spending)
+        console = Console(record=True, width=80)
+        known = Known(RegistryFact(1, "me", NOW, "c", test), test, None)
+        shown = planned if spending else replace(planned, **NOT_PLANNED)
+        console.print(plan_table(known, [shown]))
+        text = console.export_text()
+        for number in (
+            "717,000",
+            "1.801e+05",
+            "17,196,000",
+            "0.9151",
+            "0.09577",
+            "0.06921",
+            *looks,
+        ):
+            assert number in text
+        assert ("planned" in text.replace("planned_n", "")) == (spending is not None)
+        assert "…" not in text

@@ -7,6 +7,7 @@ import pytest
 
 from agents import ab_methods
 from agents.policy.method_rows import MethodRow
+from agents.policy.planned_looks import LookRow
 from api.ab_methods import EXAMPLE, MethodsBody
 from schemas.entities import AbTest
 from sinks.clickhouse import ClickHouse
@@ -68,3 +69,6 @@ def test_the_example_of_the_documentation_is_such_an_answer(api: Api) -> None:
     assert schemas["MethodRow"]["properties"].keys() == names
     for row in EXAMPLE["rows"]:
         assert row.keys() == names
+    looks = {field.name for field in fields(LookRow)}
+    assert schemas["LookRow"]["properties"].keys() == looks
+    assert all(row.keys() == looks for row in EXAMPLE["group_sequential"])

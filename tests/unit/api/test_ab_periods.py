@@ -67,6 +67,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Stored:
     monkeypatch.setattr(ab_versions, "versions", found.history)
     monkeypatch.setattr(ab_results, "by_stretch", found.panes)
     monkeypatch.setattr(ab_history, "newest", lambda *_: VERDICT)
+    monkeypatch.setattr(ab_history, "began_ms", lambda *_: None)
     return found
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from streams.statistics.sums import Sums
 from tests.support.trials import TEST
 
 Floats = npt.NDArray[np.float64]
-Key = tuple[str, str | None, str, str, str]
+Key = tuple[str | None, str | None, str, str, str]
 LATENCY = MetricGoal("latency_ms", "guardrail", "lower", margin=20.0)
 ERROR = MetricGoal("error", "guardrail", "lower", margin=0.05)
 QUALITY = MetricGoal("quality", "primary", "higher", margin=0.05)
@@ -87,6 +88,38 @@ def test_rates_of_few_calls_are_exact() -> None:
     assert early.note is not None
 
 
+@pytest.mark.parametrize("arms", [2, 3])
+def test_all_rates_at_once_are_pearsons(arms: int) -> None:
+    given = {"a": (30, 400), "b": (52, 420), "c": (61, 390)}
+    values = {
+        arm: np.repeat([1.0, 0.0], [n, of - n]) for arm, (n, of) in list(given.items())[:arms]
+    }
+    test = replace(of(ERROR), arms=tuple(Arm(arm, arm) for arm in values))
+    (row,) = (r for r in method_rows(test, readings("error", values)) if r.method == "chi_square")
+    table = [[v.sum(), v.size - v.sum()] for v in values.values()]
+    assert row.p_value == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
+    assert row.value == pytest.approx(sum(t[0] for t in table) / row.n_arm)
+    assert (row.arm, row.baseline, row.n_arm) == (None, None, sum(v.size for v in values.values()))
+    assert (row.when, row.corrected_for, row.note) == ("once", 1, None)
+    silent = replace(test, arms=(*test.arms, Arm("d", "d")))
+    rows = method_rows(silent, readings("error", values))
+    (row,) = (row for row in rows if row.method == "chi_square")
+    assert (row.value, row.p_value, row.note) == (None, None, "d: no values")
+    rough = by_key(method_rows(of(ERROR), readings("error", FAILED | {"b": FAILED["b"][:12]})))
+    note = rough[None, None, "chi_square", "rate", "once"].note
+    assert note is not None
+    assert "the p-value is rough" in note
+
+
+def test_students_t_is_scipys_and_of_means_only() -> None:
+    row = rows_of(LATENCY, SLOW)["b", "a", "student", "difference", "once"]
+    wanted = stats.ttest_ind(SLOW["b"], SLOW["a"])
+    ends = wanted.confidence_interval(0.95)
+    assert row.p_value == pytest.approx(wanted.pvalue, rel=1e-9)
+    assert (row.lower, row.upper) == pytest.approx((ends.low, ends.high), rel=1e-9)
+    assert "student" not in {row.method for row in rows_of(ERROR, FAILED).values()}
+
+
 def test_ranks_are_those_of_the_values() -> None:
     rows = rows_of(LATENCY, SLOW)
     whitney = stats.mannwhitneyu(SLOW["b"], SLOW["a"], method="asymptotic")
@@ -121,6 +154,31 @@ def test_quantiles_hold_the_true_ones(quantity: str, q: float) -> None:
     assert gap.lower is not None
     assert gap.upper is not None
     assert gap.lower < true["b"] - true["a"] < gap.upper
+
+
+def ends_of_quantile(values: Floats, q: float, level: float) -> tuple[float, float]:
+    found: Any = stats.quantile_test(values, p=q).confidence_interval(level)
+    return found.low, found.high
+
+
+@pytest.mark.parametrize(("quantity", "q"), [("p50", 0.5), ("p95", 0.95)])
+def test_a_quantile_at_one_look_has_the_ranks_of_the_binomial(quantity: str, q: float) -> None:
+    rows = rows_of(LATENCY, SLOW)
+    ends = {}
+    for arm, values in SLOW.items():
+        row = rows[arm, None, "quantile", quantity, "once"]
+        # A bin is 2 % wide, and scipy may stop one order statistic short of ours.
+        wanted = ends_of_quantile(values, q, 0.95)
+        assert (row.lower, row.upper) == pytest.approx(wanted, rel=0.04)
+        always = rows[arm, None, "quantile", quantity, "at every look"]
+        assert always.lower <= row.lower < row.upper <= always.upper  # type: ignore[operator]
+        ends[arm] = ends_of_quantile(values, q, 0.975)
+    gap = rows["b", "a", "quantile", quantity, "once"]
+    wider = ends["b"][0] - ends["a"][1], ends["b"][1] - ends["a"][0]
+    # Each end is of two quantiles, good to a bin or two.
+    slack = 0.04 * (ends["a"][1] + ends["b"][1])
+    assert (gap.lower, gap.upper) == pytest.approx(wider, abs=slack)
+    assert (gap.when, gap.level, gap.corrected_for) == ("once", 0.95, 1)
 
 
 def test_the_bad_tail_is_the_low_one_where_more_is_better() -> None:
@@ -177,6 +235,7 @@ def test_bounded_means_hold_from_the_first_value_on() -> None:
         "brunner_munzel",
         "mann_whitney",
         "relative",
+        "student",
     }
 
 
@@ -215,6 +274,10 @@ def test_a_test_by_units_takes_means_by_units() -> None:
     assert relative.by == "units"
     mean = {arm: values[:120].mean() for arm, values in SLOW.items()}
     assert relative.value == pytest.approx(100 * (mean["b"] / mean["a"] - 1))
+    student = rows["b", "a", "student", "difference", "once"]
+    tested = stats.ttest_ind(*(SLOW[arm][:120] for arm in "ba"))
+    assert (student.by, student.n_arm) == ("units", 120)
+    assert student.p_value == pytest.approx(tested.pvalue, rel=0.01)
     assert rows["b", "a", "equivalence", "difference", "once"].by == "units"
     assert rows["b", "a", "mann_whitney", "probability", "once"].by == "calls"
 

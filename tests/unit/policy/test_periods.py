@@ -12,6 +12,7 @@ from agents.policy.periods import (
     advice,
     changes_of,
     estimates,
+    from_first_call,
     stretches,
 )
 from agents.policy.split import SETTLING_MS
@@ -63,6 +64,19 @@ def test_a_stratum_is_a_period_of_the_same_weights_and_the_settling_after_a_chan
         (ms(10), None),
     ]
     assert changes_of(found) == 1
+
+
+def test_calls_from_before_the_registration_count_with_the_first_period() -> None:
+    running, later = Stretch(ms(0), "period 1"), Stretch(ms(9), None)
+    early = [Stretch(ms(-30), "period 1"), later]
+    assert from_first_call([running, later], ms(-30) + 1234) == early
+    assert from_first_call([running, later], ms(0) + 999) == [running, later]
+    assert from_first_call([running, later], ms(12)) == [running, later]
+    # What is known not to have run stays out.
+    draft = [Stretch(ms(0), None), Stretch(ms(3), "period 1")]
+    assert from_first_call(draft, ms(2)) == draft
+    assert from_first_call(draft, ms(-5)) == [Stretch(ms(-5), "period 1"), *draft]
+    assert from_first_call([Stretch(ms(0), None)], ms(-5)) == [Stretch(ms(0), None)]
 
 
 def test_a_change_within_the_settling_of_another_cuts_it_short() -> None:

@@ -18,6 +18,7 @@ from schemas.entities import (
     Model,
     ModelCapability,
     Organisation,
+    Spending,
     User,
 )
 from schemas.records import AbVerdict
@@ -155,10 +156,30 @@ def test_the_last_version_of_a_model_in_a_running_test_stays() -> None:
     assert text == "serves the arm a of sizes, which is running"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "field", "why"),
+    [
+        ({"mode": "offline"}, "spending", "an offline test is looked at once"),
+        ({"planned_n": 3}, "spending.looks", "are more than planned_n, 3"),
+    ],
+)
+def test_planned_looks_are_of_online_tests_and_all_differ(
+    wrong: dict[str, Any], field: str, why: str
+) -> None:
+    test = replace(TEST, spending=Spending("obrien_fleming", 4))
+    assert Registry().send(change("create", test)).facts
+    [(where, said)] = Registry().refusal(change("create", replace(test, **wrong)))
+    assert where == field
+    assert said.startswith(why)
+
+
 def test_a_test_that_has_run_keeps_what_its_statistics_rest_on() -> None:
     longer = replace(TEST, planned_n=7)
     assert Registry(TEST).refusal(change("update", longer))[0][0] == "planned_n"
     assert Registry(replace(TEST, status="draft")).send(change("update", longer)).facts
+    looked_at = replace(TEST, spending=Spending("pocock", 4))
+    assert Registry(TEST).refusal(change("update", looked_at))[0][0] == "spending"
+    assert Registry(looked_at).refusal(change("update", TEST))[0][0] == "spending"
     assert Registry(TEST).send(change("update", replace(TEST, status="paused"))).facts
     assert Registry(TEST).refusal(change("update", replace(TEST, status="draft")))[0][0] == "status"
 

@@ -50,8 +50,10 @@ def test_beta_beliefs_are_those_of_quadrature_and_add_up() -> None:
 
 
 @pytest.mark.parametrize("kind", ["obrien_fleming", "pocock"])
-def test_bounds_spend_what_the_multivariate_normal_says(kind: spending.Spending) -> None:
-    fractions = [0.2, 0.5, 0.6, 1.0]
+@pytest.mark.parametrize("fractions", [[0.2, 0.5, 0.6, 1.0], [0.25, 0.499, 0.5, 1.0]])
+def test_bounds_spend_what_the_multivariate_normal_says(
+    kind: spending.Spending, fractions: list[float]
+) -> None:
     found = spending.bounds(fractions, 0.05, kind)
     assert spending.spent(1.0, 0.05, kind) == pytest.approx(0.05)
     for looks in range(2, 5):
@@ -70,9 +72,16 @@ def test_bounds_spend_what_the_multivariate_normal_says(kind: spending.Spending)
 
 def test_one_look_is_the_plain_test_and_bad_fractions_are_refused() -> None:
     assert spending.bounds([1.0], 0.05, "pocock") == pytest.approx([1.959964], abs=1e-6)
-    for wrong in ([], [0.5, 0.5], [0.0, 1.0], [0.5, 1.1], [0.9, 0.2]):
+    for wrong in ([], [0.5, 0.5], [0.0, 1.0], [0.5, 1.1], [0.9, 0.2], [0.5, 0.5001]):
         with pytest.raises(ValueError, match="fractions"):
             spending.bounds(wrong, 0.05, "pocock")
+
+
+def test_the_first_of_many_looks_may_have_nothing_to_spend() -> None:
+    """20 looks of 20 comparisons: less than double precision holds in a tail."""
+    found = spending.bounds([look / 20 for look in range(1, 21)], 0.0025, "obrien_fleming")
+    assert found == sorted(found, reverse=True)
+    assert 12 >= found[0] > found[5] > found[-1] > stats.norm.ppf(1 - 0.00125)
 
 
 def test_bradley_terry_is_statsmodels_logistic_regression() -> None:

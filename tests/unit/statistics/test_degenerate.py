@@ -10,7 +10,7 @@ import inspect
 import math
 import pkgutil
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -39,6 +39,7 @@ from streams.statistics import (
     paired,
     pairs,
     pieces,
+    planned,
     planning,
     quantiles,
     ranking,
@@ -165,6 +166,7 @@ ABSENT: dict[str, Callable[[], Any]] = {
     "quantiles.fixed": lambda: quantiles.fixed(sketched(ONE), 0.5, 0.05),
     "quantiles.anytime": lambda: quantiles.anytime(Sketch([], []), 0.5, 0.05),
     "quantiles.difference": lambda: quantiles.difference(FINE, sketched(ONE), 0.5, 0.05),
+    "planned.judged": lambda: planned.judged(planned.Seen(1e308, -1e308, 1.7e308, 0.5, 0.05), 12.0),
     "ranks.bounded": lambda: ranks.bounded(Difference(0.5, 0.1, 50.0, 50), 0.05),
     "winsor.caps": lambda: winsor.caps([Sketch([], [])]),
     "winsor.caps ": lambda: winsor.caps([sketched(SAME)], 0.25, 0.75),
@@ -226,7 +228,7 @@ FINITE: dict[str, Callable[[], Any]] = {
     "rates.chi_square": lambda: rates.chi_square([ALL, NONE]),
     "rates.difference": lambda: rates.difference(ALL, ALL),
     "rates.wilson": lambda: rates.wilson(NONE, 1.96),
-    "rates.expected_minimum": lambda: rates.expected_minimum(ALL, ALL),
+    "rates.expected_minimum": lambda: rates.expected_minimum([ALL, ALL]),
     "exact.rate_sequence": lambda: [exact.rate_sequence(r, 0.05) for r in (ALL, NONE, Rate(1, 1))],
     "exact.log_e_value": lambda: exact.log_e_value(ALL, 0.5),
     "exact.gamma_exponential": lambda: exact.gamma_exponential(0.0, 1.0, 0.05),
@@ -255,15 +257,18 @@ FINITE: dict[str, Callable[[], Any]] = {
     "sequential.values_min": lambda: sequential.values_min(EARLY),
     "one_sided.factor": lambda: one_sided.factor(1e-3, 1e-9),
     "one_sided.log_e_value": lambda: one_sided.log_e_value(-1e3, 8.0),
-    "spending.bounds": lambda: spending.bounds([1e-3, 1.0], 0.05, KIND),
+    "spending.bounds": lambda: [
+        spending.bounds([1e-3, 1.0], 0.05, kind) for kind in get_args(Spending)
+    ],
     "spending.spent": lambda: spending.spent(1e-9, 0.05, KIND),
-    "spending.repeated": lambda: spending.repeated(EARLY, 2.0),
+    "spending.repeated": lambda: spending.repeated(1e300, 1e-300, 2.0),
     "spending.survived": lambda: spending.survived(np.zeros(1), np.ones(1), 2.0, 1.0, 5),
     "looks.course": lambda: looks.course([0.5, 1.0], [9.0, 9.0], 0.0).crossed,
     "looks.evenly": lambda: looks.evenly(3),
     "looks.limits": lambda: looks.limits("anytime", 2, 0.05),
     "looks.anytime_limits": lambda: looks.anytime_limits([0.01], 0.05),
     "looks.needed_drift": lambda: looks.needed_drift("fixed", 1, 0.05, 0.8),
+    "planned.needed_p": lambda: planned.needed_p(50.0),
     "planning.sample_size": lambda: planning.sample_size(1e-9, 1e9, planning.Plan()),
     "planning.detectable": lambda: planning.detectable(1, 1e12, planning.Plan()),
     "planning.deviation_of_rates": lambda: planning.deviation_of_rates(0.0, 1.0),

@@ -152,7 +152,7 @@ def test_methods_stand_beside_each_other() -> None:
 
 def test_repeated_intervals_and_normal_priors() -> None:
     bound = spending.bounds([0.5, 1.0], 0.05, "obrien_fleming")[0]
-    lower, upper = spending.repeated(Difference(1.0, 0.5, 10.0, 10), bound)
+    lower, upper = spending.repeated(1.0, 0.5, bound)
     assert (lower, upper) == pytest.approx((1 - 0.5 * bound, 1 + 0.5 * bound))
     found = Moments(100, 2.0, 99.0)
     flat, narrow = NormalPosterior.of(found), NormalPosterior.of(found, (0.0, 0.1))

@@ -98,6 +98,19 @@ def test_quantile_ranks_are_those_of_the_binomial() -> None:
     assert isinstance(quantiles.fixed(sketched(values[:10]), 0.99, 0.05), NoEstimate)
 
 
+@pytest.mark.parametrize("ms", [7.3, 410.0, 7050.0, 1e5, -12.0])
+def test_intervals_that_touch_differ_by_nothing(ms: float) -> None:
+    """Not by the last digits of the end at which two bins meet."""
+    key = int(sketch.keys(np.array([ms]))[0])
+    one, next_one = Sketch([key], [1000]), Sketch([key + 1], [1000])
+    up = quantiles.difference(next_one, one, 0.5, 0.05)
+    down = quantiles.difference(one, next_one, 0.5, 0.05, every_look=False)
+    assert isinstance(up, Interval)
+    assert isinstance(down, Interval)
+    assert up.lower == 0 == down.upper
+    assert down.lower == -up.upper < 0
+
+
 def test_cuped_is_regression_with_the_covariate() -> None:
     x1, x2 = RNG.normal(10, 2, 400), RNG.normal(10, 2, 500)
     y1, y2 = 3 * x1 + RNG.normal(0.2, 1, 400), 3 * x2 + RNG.normal(0, 1, 500)
