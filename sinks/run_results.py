@@ -19,7 +19,8 @@ CaseOrder = Literal["case", "worst", "slowest", "dearest"]
 class ModelTotals:
     """A version of a model over a run. Latencies in ms of calls that were made (not cached).
 
-    `judge_cost_usd`: of judges' calls where it is known. `errors`: how many results by error_type.
+    `judge_cost_usd`: of judges' calls where it is known; `judge_unpriced`: results where it is not.
+    `errors`: how many results by error_type.
     None: nothing was measured.
     """
 
@@ -37,6 +38,7 @@ class ModelTotals:
     ttft_p95_ms: float | None
     judge_calls: int
     judge_cost_usd: float | None
+    judge_unpriced: int
     errors: Mapping[str, int]
 
 
@@ -201,6 +203,7 @@ SELECT model_id, model_version, count(), toUInt64(sum(attempts)), toUInt64(sum(c
     if(count(ttft_ms) = 0, NULL, quantileExact(0.5)(ttft_ms)),
     if(count(ttft_ms) = 0, NULL, quantileExact(0.95)(ttft_ms)),
     toUInt64(sum(t.judge_calls)), sum(t.judge_cost_usd),
+    countIf(t.judge_calls > 0 AND t.judge_cost_usd IS NULL),
     arrayMap((k, v) -> (k, v),
         (sumMapIf([assumeNotNull(error_type)], [toUInt64(1)], error_type IS NOT NULL) AS e).1, e.2)
 {_ALL.rstrip()} AS t

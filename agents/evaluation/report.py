@@ -7,7 +7,7 @@ from agents.evaluation.aggregate import Summary, summaries
 from agents.evaluation.classified import Classified, classified
 from agents.evaluation.comparison import Comparison, Version, comparisons
 from agents.evaluation.judged_ranking import JudgedRanking, judged_rankings
-from agents.evaluation.prices import NANOS_PER_USD
+from agents.evaluation.prices import known_usd
 from schemas.evaluations import CaseResult, EvaluationRun
 from schemas.suites import Reducer, Suite
 from sinks.clickhouse import ClickHouse
@@ -20,13 +20,15 @@ WORST = 10
 class ModelReport:
     """A version of a model. `cost_usd`: of all calls, those of earlier attempts and judges too.
 
-    `totals` None: no result can be read yet. `summaries`: by slice and metric.
-    `classified`: by metric, of suites whose answers are labels.
+    `unpriced`: results of which that is not known, or not wholly: then it is at least `cost_usd`.
+    `cost_usd` None: nothing of it is known. `totals` None: no result can be read yet. `summaries`:
+    by slice and metric. `classified`: by metric, of suites whose answers are labels.
     """
 
     model_id: str
     model_version: str
-    cost_usd: float
+    cost_usd: float | None
+    unpriced: int
     totals: ModelTotals | None
     summaries: tuple[Summary, ...]
     classified: tuple[Classified, ...] = ()
@@ -88,7 +90,8 @@ def _models(
         ModelReport(
             model_id=each.model_id,
             model_version=each.model_version,
-            cost_usd=each.cost_nanos / NANOS_PER_USD,
+            cost_usd=known_usd(each.cost_nanos, each.unpriced),
+            unpriced=each.unpriced,
             totals=totals.get((each.model_id, each.model_version)),
             summaries=tuple(by_model.get((each.model_id, each.model_version), ())),
             classified=labelled.get((each.model_id, each.model_version), ()),

@@ -57,7 +57,8 @@ def test_a_run_ends_with_one_result_for_each_case_and_exact_counts(ready: Engine
         Rule(model="small", answer=Answer("no idea")),
     )
     with serving(answering(*rules)) as endpoint, ready.planner(), ready.runner():
-        register(ready, endpoint.base_url, "big", "small")
+        at = Endpoint(endpoint.base_url, "openai-chat")
+        ready.create(model("big", endpoint=at), model("small", endpoint=at, prices=()))
         run = ready.begin(spec("big", "small", epochs=2), "first")
         assert ready.begin(spec("big", "small", epochs=2), "first").run_id == run.run_id
         with pytest.raises(RunRefused, match="another run"):
@@ -86,10 +87,10 @@ def test_a_run_ends_with_one_result_for_each_case_and_exact_counts(ready: Engine
         )
         assert cost == (done.cost_nanos,)
         (row,) = ready.lanes.rows(
-            "SELECT state, planned, finished, passed, failed, cost_nanos, suite_id, models.passed "
-            "FROM {db}.evaluation_runs FINAL"
+            "SELECT state, planned, finished, passed, failed, cost_nanos, suite_id, models.passed, "
+            "models.unpriced FROM {db}.evaluation_runs FINAL"
         )
-        assert row == ("completed", 80, 80, 40, 0, done.cost_nanos, "sums", [40, 0])
+        assert row == ("completed", 80, 80, 40, 0, done.cost_nanos, "sums", [40, 0], [0, 40])
         _check_report(ready, done)
 
 
@@ -210,7 +211,8 @@ def _check_report(ready: Engine, run: EvaluationRun) -> None:
     assert big.totals is not None
     assert (big.totals.results, big.totals.calls, big.totals.errors) == (40, 40, {})
     assert (big.totals.latency_p95_ms or 0) > 0
-    assert big.cost_usd + small.cost_usd == pytest.approx(run.cost_nanos / 1e9)
+    assert big.cost_usd == pytest.approx(run.cost_nanos / 1e9)
+    assert (big.unpriced, small.cost_usd, small.unpriced) == (0, None, 40)
     means = {
         (s.model_id, s.slice.kind, s.slice.name): s.mean
         for s in found.models[0].summaries + found.models[1].summaries

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
 from agents.evaluation.aggregate import Slice, Summary
@@ -16,13 +16,16 @@ from agents.evaluation.report import ModelReport, Report
 from infra import cli
 from infra.errors import OperatorError
 from infra.evaluation_session import verdict
-from infra.evaluation_show import line, mean, runs_table
+from infra.evaluation_show import line, mean, progress, runs_table, show
 from infra.evaluations import find_model, find_suite
 from schemas.evaluations import EvaluationRun
 from schemas.records import RegistryFact
+from sinks.run_results import ModelTotals
 from streams.registry_view import RegistrySnapshot
 from streams.statistics.estimates import NoEstimate
 from tests.support.runs import SUITE, T0, Bench, model, result, snapshot
+
+NO_LATENCY = (None, None, None, None, None)
 
 
 def completed() -> EvaluationRun:
@@ -34,7 +37,9 @@ def completed() -> EvaluationRun:
 
 def report(found: MeanResult, run: EvaluationRun | None = None) -> Report:
     summary = Summary("big", "1", Slice(), "score", 6, 0, 6, found)
-    return Report(run or completed(), 12, (ModelReport("big", "1", 0.0, None, (summary,)),), (), ())
+    return Report(
+        run or completed(), 12, (ModelReport("big", "1", 0.0, 0, None, (summary,)),), (), ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,6 +94,59 @@ def test_what_is_not_known_is_not_shown_as_zero() -> None:
     assert line(completed()).startswith("completed  12/12 cases")
 
 
+def unpriced(*known_nanos: int) -> EvaluationRun:
+    """A run of models that cost so much as far as it is known, each with 6 results without."""
+    run = completed()
+    models = (replace(run.models[0], cost_nanos=n, unpriced=6) for n in known_nanos)
+    return replace(run, cost_nanos=sum(known_nanos), models=tuple(models))
+
+
+def test_a_cost_that_nobody_knows_is_not_shown_as_zero_either() -> None:
+    assert line(completed()).endswith("12/12 cases, $0.0004")
+    assert line(unpriced(0)).endswith("12/12 cases, cost unknown (6 results without a price)")
+    some = line(unpriced(0, 4_000_000))
+    assert some.endswith("12/12 cases, cost at least $0.0040 (12 results without a price)")
+    table = printed(runs_table([unpriced(0), unpriced(4_000_000)]))
+    assert "unknown" in table
+    assert "at least $0.0040" in table
+    bar = printed(progress(unpriced(0, 4_000_000)))
+    assert "unknown (6 results without a price)" in bar
+    assert "at least $0.0040 (6 results without a price)" in bar
+
+
+def test_a_report_says_which_costs_are_not_known() -> None:
+    totals = ModelTotals("big", "1", 6, 6, 0, 1, 1, *NO_LATENCY, 4, 0.002, 2, {})
+    whole = replace(totals, judge_unpriced=0)
+    found = (
+        ModelReport("big", "1", 0.004, 6, totals, ()),
+        ModelReport("small", "1", None, 1, replace(totals, judge_cost_usd=None), ()),
+        ModelReport("tiny", "1", 0.5, 0, whole, ()),
+    )
+    text = shown(Report(completed(), 12, found, (), ()))
+    for told in (
+        "cost of big 1: at least $0.0040 (6 results without a price)",
+        "big 1: 4 calls of judges, at least $0.0020 (2 results without a price) of its cost",
+        "cost of small 1: unknown (1 result without a price)",
+        "small 1: 4 calls of judges, unknown (2 results without a price) of its cost",
+        "tiny 1: 4 calls of judges, $0.0020 of its cost",
+    ):
+        assert told in text
+    assert "cost of tiny" not in text
+    assert "$0.0000" not in text
+
+
+def printed(what: RenderableType, width: int = 80) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(what)
+    return console.export_text()
+
+
+def shown(found: Report) -> str:
+    console = Console(width=80, record=True, file=io.StringIO())
+    show(found, console)
+    return console.export_text()
+
+
 def test_an_empty_file_is_no_dataset(tmp_path: Path) -> None:
     file = tmp_path / "empty.jsonl"
     file.write_text("")
@@ -97,9 +155,9 @@ def test_an_empty_file_is_no_dataset(tmp_path: Path) -> None:
 
 
 def test_a_list_of_runs_cuts_nothing_at_80_columns() -> None:
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(runs_table([replace(completed(), run_id="3f6c0a1b-0000", requested_by="k" * 30)]))
-    text = console.export_text()
+    text = printed(
+        runs_table([replace(completed(), run_id="3f6c0a1b-0000", requested_by="k" * 30)])
+    )
     assert "3f6c0a1b " in text
     assert "completed" in text
     assert "…" not in text

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -105,6 +105,23 @@ def check(org_id: str, spec: RunSpec, registry: RegistrySnapshot, now: datetime)
                 raise RunImpossible(
                     f"the judge {name} has no price now, so that no budget can be kept"
                 )
+
+
+def check_budget(
+    run: EvaluationRun, budget_usd: float, registry: RegistrySnapshot, now: datetime
+) -> None:
+    """Raises RunImpossible when a run could not go on with this budget."""
+    if run.unpriced:
+        raise RunImpossible(cost_unknown(run))
+    check(run.org_id, replace(run.spec, budget_usd=budget_usd), registry, now)
+
+
+def cost_unknown(run: EvaluationRun) -> str:
+    """Why a run with results without a price can keep no budget."""
+    return (
+        f"nobody knows what {run.unpriced:,} of its results cost, as a model or judge had no price "
+        "when they came; register prices and start another run"
+    )
 
 
 def _judges(

@@ -14,7 +14,7 @@ from datetime import datetime
 from agents.evaluation.planner.cases import Made, made
 from agents.evaluation.planner.counting import failed
 from agents.evaluation.planner.places import PlaceSet, place_at
-from agents.evaluation.planner.plan import Plan
+from agents.evaluation.planner.plan import Plan, cost_unknown
 from agents.evaluation.planner.supply import Supply
 from agents.evaluation.prices import NANOS_PER_USD
 from schemas.evaluations import (
@@ -178,6 +178,9 @@ class _Line:
         run = self.before
         if run.spec.budget_usd is None or each.bound_nanos == 0:
             return True
+        if run.unpriced:
+            self._failure = cost_unknown(run)
+            return False
         budget = round(run.spec.budget_usd * NANOS_PER_USD)
         if each.bound_nanos is None:
             self._failure = (
