@@ -11,6 +11,7 @@ from agents.evaluation.judges import BYTES_PER_TOKEN, CallsUnknown, Judge, calls
 from agents.evaluation.planner.supply import Want
 from agents.evaluation.prices import price_at
 from agents.evaluation.render import TemplateInvalid, templates, variables
+from agents.evaluation.runner.adapters import styles
 from schemas.entities import Model
 from schemas.evaluations import EvaluationRun, RunModel, RunSpec
 from schemas.suites import Dataset, Suite
@@ -153,6 +154,11 @@ def _check_model(
         return
     if model.endpoint is None:
         raise RunImpossible(f"{name} has no endpoint to call: add one to the registry")
+    if model.endpoint.api_style not in styles():
+        raise RunImpossible(
+            f"no adapter speaks the api_style {model.endpoint.api_style!r} of {name}; there are "
+            f"{', '.join(styles())}"
+        )
     if spec.budget_usd is None:
         return
     if price_at(model, now) is None:

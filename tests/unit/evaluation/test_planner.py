@@ -12,6 +12,7 @@ from agents.evaluation.planner.release import Limits
 from agents.evaluation.planner.supply import Problem
 from agents.evaluation.prices import bound_nanos, cost_nanos
 from schemas.evaluations import EvaluationRun
+from schemas.models import Endpoint
 from schemas.suites import GenerationParameters, PromptMessage
 from tests.support.runs import (
     DATASET,
@@ -332,6 +333,7 @@ def test_a_rate_and_the_time_that_is_left_follow_from_results() -> None:
         ({"budget_usd": 1.0, "models": spec("free").models}, "no price"),
         ({"models": spec("nowhere").models}, "no endpoint"),
         ({"models": spec("old").models}, "retired"),
+        ({"models": spec("odd").models}, "no adapter speaks the api_style 'grpc' of odd 1; there"),
     ],
 )
 def test_what_cannot_run_is_refused_with_the_reason(changes: dict[str, object], says: str) -> None:
@@ -341,6 +343,7 @@ def test_what_cannot_run_is_refused_with_the_reason(changes: dict[str, object], 
         model("big"),
         model("free", prices=()),
         model("nowhere", endpoint=None),
+        model("odd", endpoint=Endpoint("http://127.0.0.1:1/v1", "grpc")),
         model("old", retires_at=T0 - timedelta(days=1)),
     )
     with pytest.raises(RunImpossible, match=says):
