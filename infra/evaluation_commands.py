@@ -11,7 +11,6 @@ from rich.console import Console
 from infra import configuration, logs
 
 console = Console()
-SCORE = "score"
 JUDGE = "llm_judge"
 INTERRUPTED = 130
 
@@ -34,8 +33,9 @@ def evaluate(
         float | None, typer.Option(help="What every model must reach, else exit code 2.")
     ] = None,
     metric: Annotated[
-        str, typer.Option(help="What --threshold is of: score, pass_rate, or a scorer's metric.")
-    ] = SCORE,
+        str | None,
+        typer.Option(help="What --threshold is of: score (unless named), pass_rate, a metric."),
+    ] = None,
     budget: Annotated[
         float | None, typer.Option(metavar="USD", min=0, help="Stops before it is exceeded.")
     ] = None,
@@ -76,6 +76,7 @@ def evaluate(
     from infra.evaluations import Asked, opened
 
     logs.configure("ERROR")
+    gate = session.gate(threshold, metric, detach)
     asked = Asked(
         suite=suite,
         models=model,
@@ -88,6 +89,7 @@ def evaluate(
         use_cache=cache,
         rescore_of=rescore,
         request_id=request_id,
+        metric=None if gate is None else gate.metric,
     )
     with opened(configuration.read()) as desk:
         if rescore is not None:
@@ -104,7 +106,7 @@ def evaluate(
         session.show(report, as_json)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(session.verdict(report, metric, threshold))
+    raise typer.Exit(session.verdict(report, gate))
 
 
 def results(

@@ -1,7 +1,9 @@
 """A run on a terminal, from its start to an exit code."""
 
+import math
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -9,9 +11,11 @@ from rich.console import Console
 from rich.live import Live
 
 from agents.errors import AgentError
+from agents.evaluation.outcome import SCORE
 from agents.evaluation.plain import plain_report
 from agents.evaluation.report import Report
 from infra import evaluation_show
+from infra.errors import OperatorError
 from infra.evaluations import Desk
 from schemas.evaluations import EvaluationRun
 
@@ -19,6 +23,29 @@ console = Console()
 err = Console(stderr=True)
 BELOW = 2
 """Exit code when a model does not reach the threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What every model must reach."""
+
+    metric: str
+    threshold: float
+
+
+def gate(threshold: float | None, metric: str | None, detach: bool) -> Gate | None:
+    """None: nothing was asked for. Raises OperatorError for what no run could be held against."""
+    if threshold is None:
+        if metric is not None:
+            raise OperatorError(f"--metric {metric} says what --threshold is of: give both.")
+        return None
+    if not math.isfinite(threshold):
+        raise OperatorError(
+            f"--threshold {threshold:g} is no value that a model can reach or miss."
+        )
+    if detach:
+        raise OperatorError("--detach leaves before any model can reach --threshold: give one.")
+    return Gate(metric or SCORE, threshold)
 
 
 def watched(desk: Desk, run: EvaluationRun, quiet: bool) -> tuple[EvaluationRun, bool]:
@@ -55,14 +82,15 @@ def show(report: Report, as_json: bool) -> None:
         evaluation_show.show(report, console)
 
 
-def verdict(report: Report, metric: str, threshold: float | None) -> int:
+def verdict(report: Report, gate: Gate | None) -> int:
     """The exit code, with what speaks against 0 said on stderr."""
     run = report.run
     if run.state != "completed":
         err.print(f"the run is {run.state}: {run.reason or 'on request'}", highlight=False)
         return 1
-    if threshold is None:
+    if gate is None:
         return 0
+    metric, threshold = gate.metric, gate.threshold
     below = False
     for model in report.models:
         value = evaluation_show.value_of(model, metric)

@@ -8,8 +8,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from agents.evaluation.aggregate import SCORE, Summary
+from agents.evaluation.aggregate import Summary
 from agents.evaluation.intervals import Interval, MeanResult, NoInterval
+from agents.evaluation.outcome import SCORE
 from agents.evaluation.report import ModelReport, Report
 from infra.evaluation_cost import cost, cost_of, so_far
 from infra.evaluation_labels import labels

@@ -1,5 +1,6 @@
 """`rheostat evaluate`, `results` and `runs`: from words on the command line to runs and back."""
 
+import difflib
 import getpass
 import time
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from datetime import datetime
 from typing import cast, get_args
 
 from agents.evaluation.lookup import NotFound, find
+from agents.evaluation.outcome import measured_by
 from agents.evaluation.planner.commands import ENDED
 from agents.evaluation.report import Report, report
 from agents.evaluation.requests import Evaluations, Requester
@@ -34,7 +36,8 @@ LOOK_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an evaluation was asked for. `suite`, `models`: a name, or name@version."""
+    """What an evaluation was asked for. `suite`, `models`: a name, or name@version. `metric`: that
+    every model must have a value of; None: of none."""
 
     suite: str
     models: Sequence[str]
@@ -47,6 +50,7 @@ class Asked:
     use_cache: bool = True
     rescore_of: str | None = None
     request_id: str | None = None
+    metric: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Desk:
         snapshot = self.registry.wait_loaded(TIMEOUT_S)
         self.runs.wait_loaded(TIMEOUT_S)
         suite = find_suite(snapshot, asked.suite, asked.org_id)
+        if asked.metric is not None:
+            require_metric(suite, asked.metric)
         spec = RunSpec(
             suite_id=suite.suite_id,
             suite_version=suite.suite_version,
@@ -187,6 +193,19 @@ def find_suite(snapshot: RegistrySnapshot, name: str, org_id: str | None) -> Sui
             f"There is no suite {name}. There is none; run rheostat suites load."
         )
     return found[0]
+
+
+def require_metric(suite: Suite, metric: str) -> None:
+    """Raises OperatorError when no answer to the suite can have a value of it."""
+    known = measured_by(suite)
+    if metric in known:
+        return
+    close = difflib.get_close_matches(metric, known, n=1, cutoff=0.6)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    raise OperatorError(
+        f"{suite.suite_id} {suite.suite_version} does not measure {metric}; it measures "
+        f"{', '.join(known)}. Nothing was started: set --metric.{hint}"
+    )
 
 
 def find_model(snapshot: RegistrySnapshot, org_id: str, name: str) -> RunModel:

@@ -139,6 +139,11 @@ def test_all_five_suites_end_in_a_table_and_an_exit_code(ready: Engine) -> None:
         below = rheostat("evaluate", "classification", "--model", "bad", *options)
         assert below.exit_code == 2
         assert "bad: pass_rate 0.0000 is below 0.9" in below.stderr
+        calls = sum(endpoint.endpoint.calls.values())
+        unknown = ("--metric", "accuracy", *options[2:])
+        refused = rheostat("evaluate", "classification", "--model", "good", *unknown)
+        assert "does not measure accuracy; it measures" in str(refused.exception)
+        assert sum(endpoint.endpoint.calls.values()) == calls
         listed = json.loads(rheostat("runs", "--json").stdout)
         assert len(listed) == 8
         shown = rheostat("results", listed[0]["run_id"][:8], "--cases", "worst")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from agents.evaluation.aggregate import PASS_RATE
+from agents.evaluation.outcome import PASS_RATE
 from agents.evaluation.planner import advance
 from agents.evaluation.planner.release import Limits
 from agents.evaluation.report import report

@@ -1,6 +1,8 @@
 """`rheostat evaluate`: which suite and model are meant, and what the exit code says."""
 
 import io
+import math
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +17,12 @@ from agents.evaluation.lookup import NotFound
 from agents.evaluation.report import ModelReport, Report
 from infra import cli
 from infra.errors import OperatorError
-from infra.evaluation_session import verdict
+from infra.evaluation_session import gate, verdict
 from infra.evaluation_show import line, mean, progress, runs_table, show
-from infra.evaluations import find_model, find_suite
+from infra.evaluations import find_model, find_suite, require_metric
 from schemas.evaluations import EvaluationRun
 from schemas.records import RegistryFact
+from schemas.suites import ScorerUse
 from sinks.run_results import ModelTotals
 from streams.registry_view import RegistrySnapshot
 from streams.statistics.estimates import NoEstimate
@@ -50,19 +53,52 @@ def test_the_exit_code_follows_from_the_threshold(
     value: float | None, threshold: float | None, code: int
 ) -> None:
     found: MeanResult = NoEstimate("nothing") if value is None else NoInterval(value, "one case")
-    assert verdict(report(found), "score", threshold) == code
+    assert verdict(report(found), gate(threshold, None, False)) == code
 
 
 def test_a_metric_that_no_model_has_is_below_every_threshold(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert verdict(report(NoInterval(1.0, "")), "bleu", 0.1) == 2
+    assert verdict(report(NoInterval(1.0, "")), gate(0.1, "bleu", False)) == 2
     assert "big has no value of bleu; it has score: set --metric" in capsys.readouterr().err
+
+
+def test_a_metric_that_the_suite_does_not_measure_is_told_before_anything_is_paid() -> None:
+    uses = (ScorerUse("f1"), ScorerUse("regex", weight=0.0, metric="polite"))
+    suite = replace(SUITE, scorers=uses)
+    require_metric(suite, "score")
+    require_metric(suite, "polite")
+    text = "sums 1 does not measure polit; it measures score, f1, polite. Nothing was started: set "
+    with pytest.raises(OperatorError, match=re.escape(f"{text}--metric. Did you mean polite?")):
+        require_metric(suite, "polit")
+    with pytest.raises(OperatorError, match="does not measure pass_rate"):
+        require_metric(suite, "pass_rate")
+    require_metric(replace(suite, pass_threshold=0.5), "pass_rate")
+    require_metric(replace(suite, scorers=(replace(uses[0], threshold=0.5),)), "pass_rate")
+    weightless = replace(suite, scorers=uses[1:], pass_threshold=0.5)
+    for metric in ("score", "pass_rate", "regex"):
+        with pytest.raises(OperatorError, match="it measures polite"):
+            require_metric(weightless, metric)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "metric", "detach", "says"),
+    [
+        (None, "f1", False, "give both"),
+        (0.5, None, True, "--detach leaves before"),
+        (math.nan, None, False, "--threshold nan"),
+    ],
+)
+def test_a_gate_that_nothing_could_be_held_against_is_refused(
+    threshold: float | None, metric: str | None, detach: bool, says: str
+) -> None:
+    with pytest.raises(OperatorError, match=says):
+        gate(threshold, metric, detach)
 
 
 def test_a_run_that_did_not_complete_never_passes(capsys: pytest.CaptureFixture[str]) -> None:
     run = replace(completed(), state="failed", reason="stopped by its budget of $1")
-    assert verdict(report(NoInterval(1.0, ""), run), "score", 0.1) == 1
+    assert verdict(report(NoInterval(1.0, ""), run), gate(0.1, None, False)) == 1
     assert "stopped by its budget" in capsys.readouterr().err
 
 
