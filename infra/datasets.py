@@ -105,17 +105,32 @@ def cases_of(
         raise OperatorError(str(error)) from error
 
 
-def differences(
+def compared(
     settings: Settings, org: str | None, before: str, after: str
 ) -> tuple[tuple[Difference, ...], CaseDifference | None]:
-    """Of the datasets, and of their cases unless those have the same hash."""
+    """The datasets, and their cases unless those have the same hash."""
     with registry(settings) as found:
         org_id = org_of(found, org)
         one, other = (find(found, Dataset, org_id, name) for name in (before, after))
+    fields = differing(one, other)
     if one.content_sha256 == other.content_sha256:
-        return diff(one, other), None
+        return fields, None
     pair = (cases_of(settings, org, name) for name in (before, after))
-    return diff(one, other), compare(*pair)
+    return fields, compare(*pair)
+
+
+def differing(before: Dataset, after: Dataset) -> tuple[Difference, ...]:
+    """In which fields; splits by their names, wherever they stand."""
+    fields = diff(replace(before, splits=()), replace(after, splits=()))
+    counts = [{each.split: each.cases for each in side.splits} for side in (before, after)]
+    named = [
+        (name, *(_cases(count.get(name)) for count in counts)) for name in counts[0] | counts[1]
+    ]
+    return (*fields, *(Difference(f"split {n}", b, a) for n, b, a in named if a != b))
+
+
+def _cases(count: int | None) -> str | None:
+    return None if count is None else f"{count:,} cases"
 
 
 def _counted(

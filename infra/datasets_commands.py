@@ -22,7 +22,6 @@ from infra.suites_commands import (
     Org,
     Search,
     holds,
-    show_differences,
 )
 from infra.tables import whole
 
@@ -246,11 +245,12 @@ def datasets_diff(before: Reference, after: Reference, org: Org = None) -> None:
 
         rheostat datasets diff mine@1 mine@2
     """
-    from infra.datasets import differences
+    from infra.datasets import compared
+    from infra.differences import differences
 
     logs.configure("ERROR")
-    fields, cases = differences(configuration.read(), org, before, after)
-    show_differences(fields)
+    fields, cases = compared(configuration.read(), org, before, after)
+    console.print(differences(fields))
     if cases is None:
         console.print("the same cases")
         return
