@@ -130,10 +130,10 @@ class ReportBody(BaseModel):
     """Results so far. An estimate is value, lower and upper; one that is missing has its reason.
 
     `stored`: how many of the run's results can be read; `run.finished`: how many there are.
-    `models`: `cost_usd` and `unpriced` as in `run`, totals, summaries by slice and metric, and
-    `classified` by metric: accuracy, macro F1, rates by label and the confusion matrix.
-    `comparisons`: with the first model. `rankings`: by metric, of models that a judge compared with
-    a reference answer.
+    `models`: `cost_usd` and `unpriced` as in `run`, totals, `error_examples` (what a case of each
+    kind was told), summaries by slice and metric, and `classified` by metric: accuracy, macro F1,
+    rates by label and the confusion matrix. `comparisons`: with the first model. `rankings`: by
+    metric, of models that a judge compared with a reference answer.
     """
 
     run: RunBody

@@ -1,12 +1,14 @@
 """What stands below the tables of a report: costs that are not known, judges, errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.text import Text
 
 from agents.evaluation.report import ModelReport
 from infra.evaluation_cost import cost_of
-from sinks.run_results import ModelTotals
+from sinks.run_results import ErrorExample, ModelTotals
+
+EXAMPLE_CHARS = 300
 
 
 def notes(model: ModelReport) -> Iterator[Text]:
@@ -19,8 +21,22 @@ def notes(model: ModelReport) -> Iterator[Text]:
     if model.totals is not None and model.totals.judge_calls:
         yield Text(f"{name}: {_judges(model.totals)}")
     if model.totals is not None and model.totals.errors:
-        kinds = ", ".join(f"{kind} {n:,}" for kind, n in sorted(model.totals.errors.items()))
-        yield Text(f"errors of {name}: {kinds}")
+        yield Text(f"errors of {name}:")
+        yield from _errors(model.totals.errors, model.error_examples)
+
+
+def _errors(counts: Mapping[str, int], examples: Sequence[ErrorExample]) -> Iterator[Text]:
+    """Each error_type, the most frequent first, with what one case was told."""
+    told = {example.error_type: example for example in examples}
+    for error_type, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        example = told.get(error_type)
+        why = "" if example is None else f"  such as {example.case_id}: {_line(example.text)}"
+        yield Text(f"  {error_type} {count:,}{why}")
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= EXAMPLE_CHARS else line[: EXAMPLE_CHARS - 1] + "…"
 
 
 def _judges(totals: ModelTotals) -> str:

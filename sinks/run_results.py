@@ -12,6 +12,8 @@ from schemas.evaluations import CaseResult, Score
 from sinks.clickhouse import ClickHouse
 
 PAGE_CASES = 5000
+ERROR_CHARS_MAX = 500
+"""Of an example of an error."""
 CaseOrder = Literal["case", "worst", "slowest", "dearest"]
 
 
@@ -64,6 +66,24 @@ def model_totals(clickhouse: ClickHouse, org_id: str, run_id: str) -> list[Model
     """By model and version. Raises Backpressure, SinkBroken."""
     rows = clickhouse.rows(_TOTALS, _of(clickhouse, org_id, run_id))
     return [ModelTotals(*(*row[:-1], dict(row[-1]))) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorExample:
+    """What the first case of a version of a model that ended in this `error_type` was told; '':
+    nothing. At most ERROR_CHARS_MAX characters of it."""
+
+    model_id: str
+    model_version: str
+    error_type: str
+    case_id: str
+    text: str
+
+
+def error_examples(clickhouse: ClickHouse, org_id: str, run_id: str) -> list[ErrorExample]:
+    """One of each model, version and error_type. Raises Backpressure, SinkBroken."""
+    rows = clickhouse.rows(_EXAMPLES, _of(clickhouse, org_id, run_id))
+    return [ErrorExample(*row) for row in rows]
 
 
 def scored(clickhouse: ClickHouse, org_id: str, run_id: str) -> Iterator[CaseResult]:
@@ -209,4 +229,15 @@ SELECT model_id, model_version, count(), toUInt64(sum(attempts)), toUInt64(sum(c
 {_ALL.rstrip()} AS t
 GROUP BY model_id, model_version
 ORDER BY model_id, model_version
+"""
+
+_EXAMPLES = f"""
+SELECT model_id, model_version, assumeNotNull(error_type),
+    argMin(e.case_id, (isNull(e.error_text), e.case_id, e.epoch)),
+    argMin(leftUTF8(ifNull(e.error_text, ''), {ERROR_CHARS_MAX}),
+        (isNull(e.error_text), e.case_id, e.epoch))
+{_ALL.rstrip()} AS e
+WHERE error_type IS NOT NULL
+GROUP BY model_id, model_version, error_type
+ORDER BY model_id, model_version, error_type
 """

@@ -164,6 +164,7 @@ def test_what_failed_is_asked_again_and_answers_are_scored_again(ready: Engine) 
         run = ready.begin(spec("big"))
         done = ready.wait_over(run.run_id)
         assert (done.state, done.errors, done.passed) == ("completed", 1, 19)
+        _check_errors(ready, done)
         ready.evaluations.control(run.run_id, "retry", me)
         done = ready.wait_over(run.run_id)
         assert (done.state, done.errors, done.finished) == ("completed", 1, 20)
@@ -200,6 +201,19 @@ def test_a_run_that_ended_long_ago_is_forgotten_and_clickhouse_remembers(
             ready.evaluations.find(run.run_id, "acme")
         sql = "SELECT state, finished FROM {db}.evaluation_runs FINAL"
         wait_until(lambda: ready.lanes.rows(sql) == [("completed", 2)])
+
+
+def _check_errors(ready: Engine, run: EvaluationRun) -> None:
+    """Of a model that refused one case."""
+    clickhouse = ClickHouse(ready.lanes.clickhouse.url, ready.lanes.database)
+    wait_until(lambda: report(clickhouse, run, SUITE).stored == 20)
+    (big,) = report(clickhouse, run, SUITE).models
+    assert big.totals is not None
+    assert big.totals.errors == {"invalid_request": 1}
+    (example,) = big.error_examples
+    assert (example.error_type, example.case_id) == ("invalid_request", "q1")
+    (row,) = cases(clickhouse, CaseQuestion("acme", run.run_id, failed=True))
+    assert example.text == row.error_text != ""
 
 
 def _check_report(ready: Engine, run: EvaluationRun) -> None:

@@ -23,7 +23,7 @@ from infra.evaluations import find_model, find_suite, require_metric
 from schemas.evaluations import EvaluationRun
 from schemas.records import RegistryFact
 from schemas.suites import ScorerUse
-from sinks.run_results import ModelTotals
+from sinks.run_results import ErrorExample, ModelTotals
 from streams.registry_view import RegistrySnapshot
 from streams.statistics.estimates import NoEstimate
 from tests.support.runs import SUITE, T0, Bench, model, result, snapshot
@@ -169,6 +169,25 @@ def test_a_report_says_which_costs_are_not_known() -> None:
         assert told in text
     assert "cost of tiny" not in text
     assert "$0.0000" not in text
+
+
+def test_a_report_says_why_cases_failed() -> None:
+    errors = {"rate_limit": 1, "timeout": 1200, "cancelled": 2}
+    totals = ModelTotals("big", "1", 6, 6, 0, 1, 1, *NO_LATENCY, 0, None, 0, errors)
+    examples = (
+        ErrorExample("big", "1", "rate_limit", "q7", "429: [slow]\n  down" + "x" * 500),
+        ErrorExample("big", "1", "timeout", "q5", "no byte for 60 s"),
+    )
+    model = ModelReport("big", "1", 0.0, 0, totals, (), (), examples)
+    text = shown(Report(completed(), 12, (model,), (), ()))
+    told = [line for line in text.splitlines() if line.startswith("  ")]
+    assert "errors of big 1:" in text
+    assert told[-3:-1] == [
+        "  timeout 1,200  such as q5: no byte for 60 s",
+        "  cancelled 2",
+    ]
+    assert told[-1].startswith("  rate_limit 1  such as q7: 429: [slow] downxxx")
+    assert told[-1].endswith("x…")
 
 
 def printed(what: RenderableType, width: int = 80) -> str:
