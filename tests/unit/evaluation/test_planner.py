@@ -120,6 +120,25 @@ def test_organisations_share_by_their_weights_and_priority_goes_first_within_one
     assert outstanding == {"low": 0, "high": 2, "other": 4}
 
 
+def test_a_paused_run_holds_no_place_that_others_could_have() -> None:
+    theirs = (
+        replace(model("big"), org_id="brisk"),
+        replace(DATASET, org_id="brisk"),
+        replace(SUITE, org_id="brisk"),
+    )
+    registry = snapshot(model("big"), DATASET, SUITE, *theirs)
+    bench = Bench(registry=registry, limits=Limits(outstanding=4))
+    bench.started(ask("start", spec=spec("big")))
+    bench.round(ask("pause"))
+    assert len(bench.run().outstanding) == 4
+    bench.started(ask("start", "other", org_id="brisk", spec=spec("big")))
+    assert len(bench.run("other").outstanding) == 4
+    bench.round(ask("resume"))
+    bench.round()
+    bench.round(results=[result(c) for c in bench.cases if c.org_id == "brisk"])
+    assert len(bench.run().outstanding) + len(bench.run("other").outstanding) == 4
+
+
 def test_a_budget_stops_a_run_before_it_is_exceeded() -> None:
     prompt = len("Answer: question 0") + 16
     bound = prompt * 1000 + 100 * 2000
