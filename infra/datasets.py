@@ -27,10 +27,12 @@ PROGRESS_EVERY = 1000
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """`dataset`: the draft; its org_id may be '' for the only one. `format` auto: by the ending."""
+    """`dataset`: the draft, whose org_id is `org`, or the only one there is. `format` auto: by the
+    ending."""
 
     path: Path
     dataset: Dataset
+    org: str | None
     maps: Sequence[str] = ()
     format: str = "auto"
     split: str = ""
@@ -61,6 +63,8 @@ def format_of(path: Path, format: str) -> Format:
     if format == "auto" and path.suffix.lower() in FORMATS:
         return FORMATS[path.suffix.lower()]
     known_formats = ", ".join(dict.fromkeys(FORMATS.values()))
+    if format != "auto":
+        raise OperatorError(f"--format {format} is none of auto, {known_formats}.")
     raise OperatorError(f"{path.name}: say what it is with --format ({known_formats}).")
 
 
@@ -73,7 +77,7 @@ def create(
     """Raises OperatorError, AgentError, StreamError."""
     sender = Sender(options.author or getpass.getuser())
     with datasets(settings) as made:
-        org_id = org_of(made.view.snapshot(), options.dataset.org_id or None)
+        org_id = org_of(made.view.snapshot(), options.org, new=True)
         draft = replace(options.dataset, org_id=org_id)
         return made.create(draft, cases, sender, progress, options.again)
 
@@ -130,7 +134,7 @@ def differing(before: Dataset, after: Dataset) -> tuple[Difference, ...]:
 
 
 def _cases(count: int | None) -> str | None:
-    return None if count is None else f"{count:,} cases"
+    return None if count is None else f"{count:,} {'case' if count == 1 else 'cases'}"
 
 
 def _counted(

@@ -83,7 +83,7 @@ def datasets_import(
 
     logs.configure("ERROR")
     draft = Dataset(
-        org or "",
+        "",
         name or path.stem,
         version,
         "0" * 64,
@@ -95,7 +95,7 @@ def datasets_import(
         description=description,
     )
     options = ImportOptions(
-        path, draft, maps or (), format, split, skip_invalid, again, dry_run, author
+        path, draft, org, maps or (), format, split, skip_invalid, again, dry_run, author
     )
     with _progress("rows read") as tell:
         found = read_file(options, tell)

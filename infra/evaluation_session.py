@@ -1,9 +1,7 @@
 """A run on a terminal, from its start to an exit code."""
 
-import math
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -11,11 +9,10 @@ from rich.console import Console
 from rich.live import Live
 
 from agents.errors import AgentError
-from agents.evaluation.outcome import SCORE
 from agents.evaluation.plain import plain_report
 from agents.evaluation.report import Report
 from infra import evaluation_show
-from infra.errors import OperatorError
+from infra.evaluation_gate import Gate
 from infra.evaluations import Desk
 from schemas.evaluations import EvaluationRun
 
@@ -23,29 +20,6 @@ console = Console()
 err = Console(stderr=True)
 BELOW = 2
 """Exit code when a model does not reach the threshold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What every model must reach."""
-
-    metric: str
-    threshold: float
-
-
-def gate(threshold: float | None, metric: str | None, detach: bool) -> Gate | None:
-    """None: nothing was asked for. Raises OperatorError for what no run could be held against."""
-    if threshold is None:
-        if metric is not None:
-            raise OperatorError(f"--metric {metric} says what --threshold is of: give both.")
-        return None
-    if not math.isfinite(threshold):
-        raise OperatorError(
-            f"--threshold {threshold:g} is no value that a model can reach or miss."
-        )
-    if detach:
-        raise OperatorError("--detach leaves before any model can reach --threshold: give one.")
-    return Gate(metric or SCORE, threshold)
 
 
 def watched(desk: Desk, run: EvaluationRun, quiet: bool) -> tuple[EvaluationRun, bool]:

@@ -82,7 +82,8 @@ def show(report: Report, console: Console) -> None:
             "ClickHouse yet; do the sinks run? Look again later with rheostat results."
         )
     console.print(_models(report))
-    console.print(_metrics(report.models))
+    if any(model.summaries for model in report.models):
+        console.print(_metrics(report.models))
     for model in report.models:
         for shown in labels(model):
             console.print(shown, soft_wrap=isinstance(shown, Text))

@@ -149,6 +149,9 @@ def test_all_five_suites_end_in_a_table_and_an_exit_code(ready: Engine) -> None:
         assert len(listed) == 8
         shown = rheostat("results", listed[0]["run_id"][:8], "--cases", "worst")
         assert "I would rather" in shown.stdout
+        with pytest.raises(OperatorError, match="has no result of a case nope"):
+            rheostat("results", listed[0]["run_id"], "--case", "nope")
+        assert "acme2 has no run" in rheostat("runs", "--org", "acme2").stderr
 
 
 def test_a_ci_pipeline_is_told_why_nothing_ran(ready: Engine) -> None:

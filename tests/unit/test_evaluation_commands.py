@@ -17,9 +17,11 @@ from agents.evaluation.lookup import NotFound
 from agents.evaluation.report import ModelReport, Report
 from infra import cli
 from infra.errors import OperatorError
-from infra.evaluation_session import gate, verdict
+from infra.evaluation_gate import Gate, gate, require
+from infra.evaluation_session import verdict
 from infra.evaluation_show import line, mean, progress, runs_table, show
-from infra.evaluations import find_model, find_suite, require_metric
+from infra.evaluations import find_model, find_suite
+from infra.suites import org_of
 from schemas.evaluations import EvaluationRun
 from schemas.records import RegistryFact
 from schemas.suites import ScorerUse
@@ -66,19 +68,30 @@ def test_a_metric_that_no_model_has_is_below_every_threshold(
 def test_a_metric_that_the_suite_does_not_measure_is_told_before_anything_is_paid() -> None:
     uses = (ScorerUse("f1"), ScorerUse("regex", weight=0.0, metric="polite"))
     suite = replace(SUITE, scorers=uses)
-    require_metric(suite, "score")
-    require_metric(suite, "polite")
+    require(suite, Gate("score", 0.5))
+    require(suite, Gate("polite", 0.5))
     text = "sums 1 does not measure polit; it measures score, f1, polite. Nothing was started: set "
     with pytest.raises(OperatorError, match=re.escape(f"{text}--metric. Did you mean polite?")):
-        require_metric(suite, "polit")
+        require(suite, Gate("polit", 0.5))
     with pytest.raises(OperatorError, match="does not measure pass_rate"):
-        require_metric(suite, "pass_rate")
-    require_metric(replace(suite, pass_threshold=0.5), "pass_rate")
-    require_metric(replace(suite, scorers=(replace(uses[0], threshold=0.5),)), "pass_rate")
+        require(suite, Gate("pass_rate", 0.5))
+    require(replace(suite, pass_threshold=0.5), Gate("pass_rate", 0.5))
+    require(replace(suite, scorers=(replace(uses[0], threshold=0.5),)), Gate("pass_rate", 0.5))
     weightless = replace(suite, scorers=uses[1:], pass_threshold=0.5)
     for metric in ("score", "pass_rate", "regex"):
         with pytest.raises(OperatorError, match="it measures polite"):
-            require_metric(weightless, metric)
+            require(weightless, Gate(metric, 0.5))
+
+
+def test_a_threshold_in_percent_is_told_before_anything_is_paid() -> None:
+    suite = replace(SUITE, scorers=(*SUITE.scorers, ScorerUse("length", weight=0.0)))
+    for metric in ("score", "pass_rate", "exact_match"):
+        require(suite, Gate(metric, 1.0))
+        with pytest.raises(OperatorError, match=f"{metric} of sums 1 lies between 0 and 1"):
+            require(suite, Gate(metric, 80))
+    require(suite, Gate("length", 80))
+    words = replace(SUITE, scorers=(ScorerUse("length"),))
+    require(words, Gate("score", 80))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +126,8 @@ def test_the_version_that_was_registered_last_is_meant_unless_one_is_named() -> 
         find_suite(facts, "nope", None)
     with pytest.raises(OperatorError, match="acme has no model huge; it has big"):
         find_model(facts, "acme", "huge")
+    with pytest.raises(OperatorError, match="Did you mean big"):
+        find_model(facts, "acme", "bigg")
     with pytest.raises(OperatorError, match="rheostat suites load"):
         find_suite(RegistrySnapshot(), "sums", None)
 
@@ -122,6 +137,26 @@ def test_two_organisations_with_the_same_suite_have_to_be_told_apart() -> None:
     with pytest.raises(OperatorError, match="acme, brisk all have a suite sums"):
         find_suite(both, "sums", None)
     assert find_suite(both, "sums", "brisk").org_id == "brisk"
+    with pytest.raises(OperatorError, match="no organisation brisc; it knows acme, brisk"):
+        find_suite(both, "sums", "brisc")
+
+
+def test_an_organisation_is_a_name_and_only_what_makes_something_may_name_a_new_one() -> None:
+    known = snapshot(SUITE)
+    assert org_of(known, None) == org_of(known, "acme") == "acme"
+    assert org_of(known, "brisk", new=True) == "brisk"
+    assert org_of(RegistrySnapshot(), "brisk") == "brisk"
+    with pytest.raises(OperatorError, match="knows no organisation brisk; it knows acme"):
+        org_of(known, "brisk")
+    for wrong in ("", "a/b"):
+        with pytest.raises(OperatorError, match=f"--org '{wrong}' is no name"):
+            org_of(known, wrong, new=True)
+
+
+def test_a_request_id_that_is_empty_by_mistake_starts_nothing() -> None:
+    words = ["evaluate", "sums", "--model", "big", "--request-id", ""]
+    found = CliRunner().invoke(cli.app, words)
+    assert "--request-id is empty" in str(found.exception)
 
 
 def test_what_is_not_known_is_not_shown_as_zero() -> None:

@@ -59,7 +59,7 @@ class Plan:
 def plan(run: EvaluationRun, registry: RegistrySnapshot, now: datetime) -> Plan:
     """Raises RunImpossible."""
     suite, dataset = _suite(run.org_id, run.spec, registry)
-    split = run.spec.split or suite.split
+    split = suite.split if run.spec.split is None else run.spec.split
     cases = _cases(dataset, split)
     if run.spec.cases_max is not None:
         cases = min(cases, run.spec.cases_max)
@@ -82,7 +82,7 @@ def plan(run: EvaluationRun, registry: RegistrySnapshot, now: datetime) -> Plan:
 def check(org_id: str, spec: RunSpec, registry: RegistrySnapshot, now: datetime) -> None:
     """Raises RunImpossible when a run should not be started."""
     suite, dataset = _suite(org_id, spec, registry)
-    split = spec.split or suite.split
+    split = suite.split if spec.split is None else spec.split
     _cases(dataset, split)
     if len(set(spec.models)) < len(spec.models):
         raise RunImpossible("a model is named twice")
@@ -214,7 +214,9 @@ def _cases(dataset: Dataset, split: str | None) -> int:
     else:
         counts = {each.split: each.cases for each in dataset.splits}
         if split not in counts:
-            raise RunImpossible(f"the dataset {name} has no split {split}: {_named(counts)}")
+            raise RunImpossible(
+                f"the dataset {name} has no split {split or repr(split)}; it has {_named(counts)}"
+            )
         found = counts[split]
     if not found:
         raise RunImpossible(f"the dataset {name} has no case")

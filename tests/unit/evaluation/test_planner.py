@@ -346,7 +346,8 @@ def test_a_rate_and_the_time_that_is_left_follow_from_results() -> None:
     ("changes", "says"),
     [
         ({"suite_id": "none"}, "there is no suite none 1"),
-        ({"split": "train"}, "no split train"),
+        ({"split": "train"}, "no split train; it has dev, test"),
+        ({"split": ""}, "no split ''; it has dev, test"),
         ({"models": (*spec("big").models, *spec("big").models)}, "named twice"),
         ({"models": spec("unknown").models}, "no model unknown 1"),
         ({"budget_usd": 1.0, "models": spec("free").models}, "no price"),
