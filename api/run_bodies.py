@@ -62,6 +62,22 @@ class ControlBody(BaseModel):
     budget_usd: NonNegative | None = Field(None, description="The run's new budget.")
 
 
+Cost = Annotated[
+    float | None,
+    Field(
+        description="Of all calls, those of earlier attempts and judges too, as far as it is "
+        "known: with `unpriced` results the cost is at least this; null: nothing of it is known."
+    ),
+]
+Unpriced = Annotated[
+    int,
+    Field(
+        description="Results whose cost is not, or not wholly, known: neither the endpoint "
+        "nor the registry had a price of the model, or of a judge."
+    ),
+]
+
+
 class ModelProgressBody(BaseModel):
     """How far a run is with one model."""
 
@@ -72,7 +88,8 @@ class ModelProgressBody(BaseModel):
     finished: int
     passed: int
     errors: int
-    cost_usd: float
+    cost_usd: Cost
+    unpriced: Unpriced
 
 
 class ProgressBody(BaseModel):
@@ -89,7 +106,8 @@ class ProgressBody(BaseModel):
     outstanding: int
     rate_per_s: float | None
     eta_s: float | None
-    cost_usd: float
+    cost_usd: Cost
+    unpriced: Unpriced
     updated_at: datetime
     models: list[ModelProgressBody]
 
@@ -112,9 +130,10 @@ class ReportBody(BaseModel):
     """Results so far. An estimate is value, lower and upper; one that is missing has its reason.
 
     `stored`: how many of the run's results can be read; `run.finished`: how many there are.
-    `models`: totals, summaries by slice and metric, and `classified` by
-    metric: accuracy, macro F1, rates by label and the confusion matrix. `comparisons`: with the
-    first model. `rankings`: by metric, of models that a judge compared with a reference answer.
+    `models`: `cost_usd` and `unpriced` as in `run`, totals, `error_examples` (what a case of each
+    kind was told), summaries by slice and metric, and `classified` by metric: accuracy, macro F1,
+    rates by label and the confusion matrix. `comparisons`: with the first model. `rankings`: by
+    metric, of models that a judge compared with a reference answer.
     """
 
     run: RunBody

@@ -27,10 +27,12 @@ PROGRESS_EVERY = 1000
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """`dataset`: the draft; its org_id may be '' for the only one. `format` auto: by the ending."""
+    """`dataset`: the draft, whose org_id is `org`, or the only one there is. `format` auto: by the
+    ending."""
 
     path: Path
     dataset: Dataset
+    org: str | None
     maps: Sequence[str] = ()
     format: str = "auto"
     split: str = ""
@@ -61,6 +63,8 @@ def format_of(path: Path, format: str) -> Format:
     if format == "auto" and path.suffix.lower() in FORMATS:
         return FORMATS[path.suffix.lower()]
     known_formats = ", ".join(dict.fromkeys(FORMATS.values()))
+    if format != "auto":
+        raise OperatorError(f"--format {format} is none of auto, {known_formats}.")
     raise OperatorError(f"{path.name}: say what it is with --format ({known_formats}).")
 
 
@@ -73,7 +77,7 @@ def create(
     """Raises OperatorError, AgentError, StreamError."""
     sender = Sender(options.author or getpass.getuser())
     with datasets(settings) as made:
-        org_id = org_of(made.view.snapshot(), options.dataset.org_id or None)
+        org_id = org_of(made.view.snapshot(), options.org, new=True)
         draft = replace(options.dataset, org_id=org_id)
         return made.create(draft, cases, sender, progress, options.again)
 
@@ -105,17 +109,32 @@ def cases_of(
         raise OperatorError(str(error)) from error
 
 
-def differences(
+def compared(
     settings: Settings, org: str | None, before: str, after: str
 ) -> tuple[tuple[Difference, ...], CaseDifference | None]:
-    """Of the datasets, and of their cases unless those have the same hash."""
+    """The datasets, and their cases unless those have the same hash."""
     with registry(settings) as found:
         org_id = org_of(found, org)
         one, other = (find(found, Dataset, org_id, name) for name in (before, after))
+    fields = differing(one, other)
     if one.content_sha256 == other.content_sha256:
-        return diff(one, other), None
+        return fields, None
     pair = (cases_of(settings, org, name) for name in (before, after))
-    return diff(one, other), compare(*pair)
+    return fields, compare(*pair)
+
+
+def differing(before: Dataset, after: Dataset) -> tuple[Difference, ...]:
+    """In which fields; splits by their names, wherever they stand."""
+    fields = diff(replace(before, splits=()), replace(after, splits=()))
+    counts = [{each.split: each.cases for each in side.splits} for side in (before, after)]
+    named = [
+        (name, *(_cases(count.get(name)) for count in counts)) for name in counts[0] | counts[1]
+    ]
+    return (*fields, *(Difference(f"split {n}", b, a) for n, b, a in named if a != b))
+
+
+def _cases(count: int | None) -> str | None:
+    return None if count is None else f"{count:,} {'case' if count == 1 else 'cases'}"
 
 
 def _counted(

@@ -22,7 +22,6 @@ from infra.suites_commands import (
     Org,
     Search,
     holds,
-    show_differences,
 )
 from infra.tables import whole
 
@@ -84,7 +83,7 @@ def datasets_import(
 
     logs.configure("ERROR")
     draft = Dataset(
-        org or "",
+        "",
         name or path.stem,
         version,
         "0" * 64,
@@ -96,7 +95,7 @@ def datasets_import(
         description=description,
     )
     options = ImportOptions(
-        path, draft, maps or (), format, split, skip_invalid, again, dry_run, author
+        path, draft, org, maps or (), format, split, skip_invalid, again, dry_run, author
     )
     with _progress("rows read") as tell:
         found = read_file(options, tell)
@@ -246,11 +245,12 @@ def datasets_diff(before: Reference, after: Reference, org: Org = None) -> None:
 
         rheostat datasets diff mine@1 mine@2
     """
-    from infra.datasets import differences
+    from infra.datasets import compared
+    from infra.differences import differences
 
     logs.configure("ERROR")
-    fields, cases = differences(configuration.read(), org, before, after)
-    show_differences(fields)
+    fields, cases = compared(configuration.read(), org, before, after)
+    console.print(differences(fields))
     if cases is None:
         console.print("the same cases")
         return

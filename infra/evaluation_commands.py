@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 
 from infra import configuration, logs
+from infra.errors import OperatorError
 
 console = Console()
-SCORE = "score"
 JUDGE = "llm_judge"
 INTERRUPTED = 130
 
@@ -34,12 +34,15 @@ def evaluate(
         float | None, typer.Option(help="What every model must reach, else exit code 2.")
     ] = None,
     metric: Annotated[
-        str, typer.Option(help="What --threshold is of: score, pass_rate, or a scorer's metric.")
-    ] = SCORE,
+        str | None,
+        typer.Option(help="What --threshold is of: score (unless named), pass_rate, a metric."),
+    ] = None,
     budget: Annotated[
         float | None, typer.Option(metavar="USD", min=0, help="Stops before it is exceeded.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often each case is asked.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="How often each case is asked.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Only cases of this split.")] = None,
     cases: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
     priority: Annotated[
@@ -73,9 +76,13 @@ def evaluate(
     """
     from agents.evaluation.plain import plain_run
     from infra import evaluation_session as session
+    from infra.evaluation_gate import gate
     from infra.evaluations import Asked, opened
 
     logs.configure("ERROR")
+    held = gate(threshold, metric, detach)
+    if request_id == "":
+        raise OperatorError("--request-id is empty, so that every start would be a new run.")
     asked = Asked(
         suite=suite,
         models=model,
@@ -88,6 +95,7 @@ def evaluate(
         use_cache=cache,
         rescore_of=rescore,
         request_id=request_id,
+        gate=held,
     )
     with opened(configuration.read()) as desk:
         if rescore is not None:
@@ -104,7 +112,7 @@ def evaluate(
         session.show(report, as_json)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(session.verdict(report, metric, threshold))
+    raise typer.Exit(session.verdict(report, held))
 
 
 def results(
@@ -188,5 +196,8 @@ def runs(
         found = [r for r in desk.all() if org in (None, r.org_id)]
     if as_json:
         session.print_json([plain_run(run) for run in found])
-    else:
+    elif found:
         console.print(runs_table(found))
+    else:
+        who = "there is no run" if org is None else f"{org} has no run"
+        session.err.print(f"{who}; rheostat evaluate starts one.", highlight=False, markup=False)

@@ -12,6 +12,7 @@ from agents.errors import AgentError
 from agents.evaluation.plain import plain_report
 from agents.evaluation.report import Report
 from infra import evaluation_show
+from infra.evaluation_gate import Gate
 from infra.evaluations import Desk
 from schemas.evaluations import EvaluationRun
 
@@ -55,14 +56,15 @@ def show(report: Report, as_json: bool) -> None:
         evaluation_show.show(report, console)
 
 
-def verdict(report: Report, metric: str, threshold: float | None) -> int:
+def verdict(report: Report, gate: Gate | None) -> int:
     """The exit code, with what speaks against 0 said on stderr."""
     run = report.run
     if run.state != "completed":
         err.print(f"the run is {run.state}: {run.reason or 'on request'}", highlight=False)
         return 1
-    if threshold is None:
+    if gate is None:
         return 0
+    metric, threshold = gate.metric, gate.threshold
     below = False
     for model in report.models:
         value = evaluation_show.value_of(model, metric)

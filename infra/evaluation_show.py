@@ -8,11 +8,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from agents.evaluation.aggregate import SCORE, Summary
+from agents.evaluation.aggregate import Summary
 from agents.evaluation.intervals import Interval, MeanResult, NoInterval
-from agents.evaluation.prices import NANOS_PER_USD
+from agents.evaluation.outcome import SCORE
 from agents.evaluation.report import ModelReport, Report
+from infra.evaluation_cost import cost, cost_of, so_far
 from infra.evaluation_labels import labels
+from infra.evaluation_notes import notes
 from infra.evaluation_ranking import ranking
 from infra.tables import whole
 from schemas.evaluations import CaseResult, EvaluationRun
@@ -39,7 +41,7 @@ def progress(run: EvaluationRun) -> RenderableType:
                 f"{model.finished:,}/{model.planned:,}",
                 f"passed {model.passed:,}",
                 f"errors {model.errors:,}",
-                f"${model.cost_nanos / NANOS_PER_USD:.4f}",
+                cost_of(*so_far(model)),
             )
         rows.append(table)
     return Group(*rows)
@@ -63,7 +65,7 @@ def runs_table(runs: Iterable[EvaluationRun]) -> Table:
             Text(run.state, style=_STYLES.get(run.state, "")),
             f"{run.finished:,}/{run.planned:,}",
             f"{run.errors:,}",
-            f"${run.cost_nanos / NANOS_PER_USD:.4f}",
+            cost(*so_far(run)),
             escape(run.requested_by),
         )
     return table
@@ -80,7 +82,8 @@ def show(report: Report, console: Console) -> None:
             "ClickHouse yet; do the sinks run? Look again later with rheostat results."
         )
     console.print(_models(report))
-    console.print(_metrics(report.models))
+    if any(model.summaries for model in report.models):
+        console.print(_metrics(report.models))
     for model in report.models:
         for shown in labels(model):
             console.print(shown, soft_wrap=isinstance(shown, Text))
@@ -95,13 +98,8 @@ def show(report: Report, console: Console) -> None:
         for shown in ranking(judged):
             console.print(shown)
     for model in report.models:
-        if model.totals is not None and model.totals.judge_calls:
-            cost = _number(model.totals.judge_cost_usd, 4)
-            text = f"{model.totals.judge_calls:,} calls of judges, ${cost} of its cost"
-            console.print(f"{escape(model.model_id)}: {text}", soft_wrap=True)
-        if model.totals is not None and model.totals.errors:
-            kinds = ", ".join(f"{kind} {n:,}" for kind, n in sorted(model.totals.errors.items()))
-            console.print(f"errors of {escape(model.model_id)}: {escape(kinds)}", soft_wrap=True)
+        for note in notes(model):
+            console.print(note, soft_wrap=True)
 
 
 def show_cases(cases: Sequence[CaseResult], console: Console) -> None:
@@ -153,7 +151,7 @@ def _models(report: Report) -> Table:
             "-" if totals is None else _number(totals.latency_p95_ms, 0),
             "-" if totals is None else f"{totals.input_tokens:,} / {totals.output_tokens:,}",
             "-" if totals is None else f"{totals.cached:,}",
-            f"${model.cost_usd:.4f}",
+            cost(model.cost_usd, model.unpriced),
         )
     return table
 
@@ -197,7 +195,7 @@ def _counts(run: EvaluationRun) -> str:
     if run.eta_s is not None and run.finished_at is None:
         parts.append(f"{run.eta_s:,.0f} s left")
     budget = "" if run.spec.budget_usd is None else f" of ${run.spec.budget_usd:g}"
-    parts.append(f"${run.cost_nanos / NANOS_PER_USD:.4f}{budget}")
+    parts.append(f"{'cost ' if run.unpriced else ''}{cost_of(*so_far(run))}{budget}")
     return ", ".join(parts)
 
 

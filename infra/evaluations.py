@@ -1,5 +1,6 @@
 """`rheostat evaluate`, `results` and `runs`: from words on the command line to runs and back."""
 
+import difflib
 import getpass
 import time
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,10 @@ from agents.evaluation.report import Report, report
 from agents.evaluation.requests import Evaluations, Requester
 from agents.evaluation.runs import RunsView
 from infra.errors import OperatorError
+from infra.evaluation_gate import Gate, require
 from infra.kafka_admin import connect
 from infra.settings import Settings
+from infra.suites import org_of
 from infra.workers import catalog, kafka_config
 from schemas.entities import Model
 from schemas.evaluations import CaseResult, EvaluationRun, RunModel, RunSpec
@@ -34,7 +37,8 @@ LOOK_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an evaluation was asked for. `suite`, `models`: a name, or name@version."""
+    """What an evaluation was asked for. `suite`, `models`: a name, or name@version. `gate`: what
+    every model must reach; None: nothing."""
 
     suite: str
     models: Sequence[str]
@@ -47,6 +51,7 @@ class Asked:
     use_cache: bool = True
     rescore_of: str | None = None
     request_id: str | None = None
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class Desk:
         snapshot = self.registry.wait_loaded(TIMEOUT_S)
         self.runs.wait_loaded(TIMEOUT_S)
         suite = find_suite(snapshot, asked.suite, asked.org_id)
+        if asked.gate is not None:
+            require(suite, asked.gate)
         spec = RunSpec(
             suite_id=suite.suite_id,
             suite_version=suite.suite_version,
@@ -94,6 +101,8 @@ class Desk:
 
     def run(self, name: str) -> EvaluationRun:
         """The run of this id, or of an id that begins so. Raises OperatorError, StreamError."""
+        if not name:
+            raise OperatorError("The run's id is empty. rheostat runs lists those there are.")
         runs = self.runs.wait_loaded(TIMEOUT_S)
         found = [run for run_id, run in runs.items() if run_id.startswith(name)]
         if len(found) == 1:
@@ -129,7 +138,7 @@ class Desk:
 def answers(
     desk: Desk, run: EvaluationRun, order: str | None, case_id: str | None, limit: int
 ) -> list[CaseResult]:
-    """What models answered. Raises OperatorError for an unknown order, SinkError."""
+    """What models answered. Raises OperatorError for an unknown order or case, SinkError."""
     if order not in (None, *get_args(CaseOrder)):
         raise OperatorError(f"--cases {order} is none of {', '.join(get_args(CaseOrder))}.")
     clickhouse = ClickHouse(desk.settings.clickhouse)
@@ -141,9 +150,15 @@ def answers(
             order=cast(CaseOrder, order or "case"),
             limit=limit,
         )
-        return cases(clickhouse, question)
+        found = cases(clickhouse, question)
     finally:
         clickhouse.close()
+    if case_id is not None and not found:
+        raise OperatorError(
+            f"The run {run.run_id} has no result of a case {case_id}: --cases case shows those "
+            "there are."
+        )
+    return found
 
 
 @contextmanager
@@ -171,7 +186,7 @@ def find_suite(snapshot: RegistrySnapshot, name: str, org_id: str | None) -> Sui
     Raises OperatorError, NotFound.
     """
     if org_id is not None:
-        return find(snapshot, Suite, org_id, name)
+        return find(snapshot, Suite, org_of(snapshot, org_id), name)
     found: list[Suite] = []
     missing: NotFound | None = None
     for org in sorted({suite.org_id for suite in snapshot.entities(Suite)}):
@@ -203,9 +218,10 @@ def find_model(snapshot: RegistrySnapshot, org_id: str, name: str) -> RunModel:
         theirs = [m for m in snapshot.entities(Model) if m.org_id == org_id]
         versions = sorted(m.model_version for m in theirs if m.model_id == model_id)
         known = [f"{model_id}@{v}" for v in versions] or sorted({m.model_id for m in theirs})
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        hint = f"Did you mean {close[0]}?" if close else "Register it with rheostat registry apply."
         raise OperatorError(
-            f"{org_id} has no model {name}; it has {', '.join(known) or 'none'}. Register it with "
-            "rheostat registry apply."
+            f"{org_id} has no model {name}; it has {', '.join(known) or 'none'}. {hint}"
         )
     latest = max(found, key=lambda pair: pair[0])[1]
     return RunModel(latest.model_id, latest.model_version)

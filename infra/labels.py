@@ -40,11 +40,16 @@ def held(
     """Raises OperatorError when no score and no label meet, SinkError."""
     clickhouse = ClickHouse(settings.clickhouse)
     try:
-        found = labelled(scored(clickhouse, run.org_id, run.run_id), labels, metric)
+        results = list(scored(clickhouse, run.org_id, run.run_id))
     finally:
         clickhouse.close()
+    found = labelled(results, labels, metric)
     if not found:
-        raise OperatorError(f"The run {run.run_id} has no score named {metric}: set --metric.")
+        known = ", ".join(sorted({s.metric for result in results for s in result.scores}))
+        raise OperatorError(
+            f"The run {run.run_id} has no score named {metric}; it has {known or 'none'}: set "
+            "--metric."
+        )
     if not any(each.labelled for each in found):
         raise OperatorError(
             f"None of the {len(labels):,} labels is of an answer with a {metric}: is case_id that "

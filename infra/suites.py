@@ -2,10 +2,12 @@
 
 import getpass
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from agents.evaluation.datasets.create import Datasets
 from agents.evaluation.datasets.reader import DatasetReader
@@ -22,13 +24,16 @@ from infra.settings import Settings
 from infra.workers import catalog, kafka_config
 from schemas.commands import Change
 from schemas.entities import Model, Organisation
+from schemas.reasons import MAX_TEXT_BYTES
 from schemas.suites import Dataset, PromptMessage, Suite
 from schemas.topics import Topic
+from schemas.types import Name
 from schemas.wire import Codec
 from sinks.clickhouse import ClickHouse
 from streams.registry_view import RegistrySnapshot, RegistryView
 
 V = TypeVar("V", Suite, Dataset)
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +64,34 @@ def datasets(settings: Settings) -> Iterator[Datasets]:
         yield Datasets(kafka, codec, view, client)
 
 
-def org_of(found: RegistrySnapshot, given: str | None) -> str:
-    """The organisation that is meant: the given one, or the only one. Raises OperatorError."""
-    if given is not None:
-        return given
+def org_of(found: RegistrySnapshot, given: str | None, new: bool = False) -> str:
+    """The organisation that is meant: the given one, or the only one. `new`: it may have nothing
+    yet. Raises OperatorError."""
     orgs = sorted(
         {e.org_id for cls in (Organisation, Model, Suite, Dataset) for e in found.entities(cls)}
     )
+    if given is not None:
+        if given not in orgs:
+            _check_unknown(given, orgs, new)
+        return given
     if len(orgs) == 1:
         return orgs[0]
     there = f"The registry knows {', '.join(orgs)}." if orgs else "The registry knows none yet."
     raise OperatorError(f"Name the organisation with --org. {there}")
+
+
+def _check_unknown(given: str, orgs: Sequence[str], new: bool) -> None:
+    if orgs and not new:
+        raise OperatorError(
+            f"The registry knows no organisation {given}; it knows {', '.join(orgs)}."
+        )
+    try:
+        _NAME.validate_python(given)
+    except ValidationError as error:
+        raise OperatorError(
+            f"--org {given!r} is no name: it needs a character, at most {MAX_TEXT_BYTES}, and no "
+            "slash among them."
+        ) from error
 
 
 def load(
@@ -80,7 +102,7 @@ def load(
     Returns the organisation. Raises OperatorError, AgentError, StreamError.
     """
     with datasets(settings) as made:
-        org_id = org_of(made.view.snapshot(), org)
+        org_id = org_of(made.view.snapshot(), org, new=True)
         for done in load_with(made, org_id, Sender(author or getpass.getuser())):
             say(done)
     return org_id

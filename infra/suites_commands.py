@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra import configuration, logs
+from infra.differences import differences
 from infra.tables import whole
 from schemas.suites import Dataset, Suite
 
@@ -140,7 +141,7 @@ def suites_diff(
     with registry(configuration.read()) as found:
         org_id = org_of(found, org)
         pair = [find(found, Suite, org_id, name) for name in (before, after)]
-    show_differences(diff(*pair))
+    console.print(differences(diff(*pair)))
 
 
 @suites_app.command("delete")
@@ -208,15 +209,3 @@ def print_plain(text: str) -> None:
     import sys
 
     sys.stdout.write(text)
-
-
-def show_differences(found: object) -> None:
-    """A table, or that there is none."""
-    assert isinstance(found, tuple)
-    if not found:
-        console.print("no difference")
-        return
-    table = whole(Table("field", "before", "after"))
-    for each in found:
-        table.add_row(escape(each.field), *(escape(str(v)) for v in (each.before, each.after)))
-    console.print(table)

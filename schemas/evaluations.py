@@ -191,7 +191,8 @@ class CaseResult:
 class ModelProgress:
     """How far a run is with one model. `errors`: results that say why there is no answer.
 
-    `cost_nanos`: of its calls, and of judges' for its answers.
+    `cost_nanos`: of its calls, and of judges' for its answers, as far as it is known. `unpriced`:
+    results, those of earlier attempts too, of which some of that is not known.
     """
 
     model_id: str
@@ -202,6 +203,7 @@ class ModelProgress:
     passed: int = 0
     errors: int = 0
     cost_nanos: int = 0
+    unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,11 @@ class EvaluationRun:
     @property
     def key(self) -> str:
         return f"{self.org_id}/{self.run_id}"
+
+    @property
+    def unpriced(self) -> int:
+        """Results whose cost is not, or not wholly, in `cost_nanos`: nobody knows it."""
+        return sum(model.unpriced for model in self.models)
 
     @property
     def eta_s(self) -> float | None:

@@ -12,6 +12,8 @@ from schemas.evaluations import CaseResult, Score
 from sinks.clickhouse import ClickHouse
 
 PAGE_CASES = 5000
+ERROR_CHARS_MAX = 500
+"""Of an example of an error."""
 CaseOrder = Literal["case", "worst", "slowest", "dearest"]
 
 
@@ -19,7 +21,8 @@ CaseOrder = Literal["case", "worst", "slowest", "dearest"]
 class ModelTotals:
     """A version of a model over a run. Latencies in ms of calls that were made (not cached).
 
-    `judge_cost_usd`: of judges' calls where it is known. `errors`: how many results by error_type.
+    `judge_cost_usd`: of judges' calls where it is known; `judge_unpriced`: results where it is not.
+    `errors`: how many results by error_type.
     None: nothing was measured.
     """
 
@@ -37,6 +40,7 @@ class ModelTotals:
     ttft_p95_ms: float | None
     judge_calls: int
     judge_cost_usd: float | None
+    judge_unpriced: int
     errors: Mapping[str, int]
 
 
@@ -62,6 +66,24 @@ def model_totals(clickhouse: ClickHouse, org_id: str, run_id: str) -> list[Model
     """By model and version. Raises Backpressure, SinkBroken."""
     rows = clickhouse.rows(_TOTALS, _of(clickhouse, org_id, run_id))
     return [ModelTotals(*(*row[:-1], dict(row[-1]))) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorExample:
+    """What the first case of a version of a model that ended in this `error_type` was told; '':
+    nothing. At most ERROR_CHARS_MAX characters of it."""
+
+    model_id: str
+    model_version: str
+    error_type: str
+    case_id: str
+    text: str
+
+
+def error_examples(clickhouse: ClickHouse, org_id: str, run_id: str) -> list[ErrorExample]:
+    """One of each model, version and error_type. Raises Backpressure, SinkBroken."""
+    rows = clickhouse.rows(_EXAMPLES, _of(clickhouse, org_id, run_id))
+    return [ErrorExample(*row) for row in rows]
 
 
 def scored(clickhouse: ClickHouse, org_id: str, run_id: str) -> Iterator[CaseResult]:
@@ -201,9 +223,21 @@ SELECT model_id, model_version, count(), toUInt64(sum(attempts)), toUInt64(sum(c
     if(count(ttft_ms) = 0, NULL, quantileExact(0.5)(ttft_ms)),
     if(count(ttft_ms) = 0, NULL, quantileExact(0.95)(ttft_ms)),
     toUInt64(sum(t.judge_calls)), sum(t.judge_cost_usd),
+    countIf(t.judge_calls > 0 AND t.judge_cost_usd IS NULL),
     arrayMap((k, v) -> (k, v),
         (sumMapIf([assumeNotNull(error_type)], [toUInt64(1)], error_type IS NOT NULL) AS e).1, e.2)
 {_ALL.rstrip()} AS t
 GROUP BY model_id, model_version
 ORDER BY model_id, model_version
+"""
+
+_EXAMPLES = f"""
+SELECT model_id, model_version, assumeNotNull(error_type),
+    argMin(e.case_id, (isNull(e.error_text), e.case_id, e.epoch)),
+    argMin(leftUTF8(ifNull(e.error_text, ''), {ERROR_CHARS_MAX}),
+        (isNull(e.error_text), e.case_id, e.epoch))
+{_ALL.rstrip()} AS e
+WHERE error_type IS NOT NULL
+GROUP BY model_id, model_version, error_type
+ORDER BY model_id, model_version, error_type
 """

@@ -48,7 +48,7 @@ _OF_RUN = (
 _OF_SPEC = ("suite_id", "suite_version", "priority", "budget_usd")
 _OF_MODEL: Mapping[str, Any] = {
     **dict.fromkeys(("model_id", "model_version"), pl.String),
-    **dict.fromkeys(("finished", "passed", "errors"), pl.UInt64),
+    **dict.fromkeys(("finished", "passed", "errors", "unpriced"), pl.UInt64),
     "cost_nanos": pl.Int64,
 }
 _COLUMNS: dict[str, Any] = {

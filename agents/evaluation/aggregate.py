@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agents.evaluation.intervals import MeanResult, mean_interval
+from agents.evaluation.outcome import PASS_RATE, SCORE
 from agents.evaluation.reducers import reduce_passes, reduce_values
 from schemas.evaluations import CaseResult
 from schemas.suites import Reducer
 from streams.statistics.estimates import NoEstimate
 
-SCORE = "score"
-"""The name of the weighted mean of a case's scores, beside the metrics of single scorers."""
-PASS_RATE = "pass_rate"
 SliceKind = Literal["all", "split", "tag"]
 
 

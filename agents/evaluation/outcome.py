@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemas.evaluations import Score
-from schemas.suites import ScorerUse
+from schemas.suites import ScorerUse, Suite
+
+SCORE = "score"
+"""The name of the weighted mean of a case's scores, beside the metrics of single scorers."""
+PASS_RATE = "pass_rate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,16 @@ def outcome(
     if False in reached:
         return Outcome(score, False)
     return Outcome(score, True if reached and None not in reached else None)
+
+
+def measured_by(suite: Suite) -> tuple[str, ...]:
+    """What answers to the suite can have a value of: SCORE and PASS_RATE where `outcome` can tell
+    them, and the metrics of its scorers."""
+    weighs = any(use.weight > 0 for use in suite.scorers)
+    judges = any(use.threshold is not None for use in suite.scorers)
+    passes = judges if suite.pass_threshold is None else weighs
+    metrics = [use.metric or use.scorer for use in suite.scorers]
+    return (*([SCORE] if weighs else []), *([PASS_RATE] if passes else []), *metrics)
 
 
 def _mean(weighted: Sequence[tuple[float | None, float]]) -> float | None:

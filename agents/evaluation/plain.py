@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from agents.evaluation.prices import NANOS_PER_USD
+from agents.evaluation.prices import known_usd
 from agents.evaluation.report import Report
 from schemas.evaluations import EvaluationRun
 
@@ -12,11 +12,14 @@ INTERNAL = ("outstanding", "failed_places", "again_places", "command_ids", "coun
 
 
 def plain_run(run: EvaluationRun) -> dict[str, Any]:
-    """A run's state, counts, rate, ETA and cost so far. Times are datetimes; money is in USD."""
+    """A run's state, counts, rate, ETA and cost so far. Times are datetimes; money is in USD.
+
+    `cost_usd` None: not known; with `unpriced` results the cost is at least that.
+    """
     found = {name: value for name, value in asdict(run).items() if name not in INTERNAL}
-    found["cost_usd"] = found.pop("cost_nanos") / NANOS_PER_USD
-    for model in found["models"]:
-        model["cost_usd"] = model.pop("cost_nanos") / NANOS_PER_USD
+    found["unpriced"] = run.unpriced
+    for costing in (found, *found["models"]):
+        costing["cost_usd"] = known_usd(costing.pop("cost_nanos"), costing["unpriced"])
     return {**found, "outstanding": len(run.outstanding), "eta_s": run.eta_s}
 
 

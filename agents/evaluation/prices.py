@@ -43,9 +43,17 @@ def cost_nanos(result: CaseResult, model: Model | None) -> int | None:
 
 
 def judge_nanos(result: CaseResult) -> int | None:
-    """Of the judges of a result; None: not known."""
+    """Of the judges of a result, 0 when it asked none; None: not known."""
+    if result.judge_calls == 0:
+        return 0
     cost_usd = result.judge_cost_usd
     return None if cost_usd is None else round(cost_usd * NANOS_PER_USD)
+
+
+def known_usd(cost_nanos: int, unpriced: int) -> float | None:
+    """What results cost, of which so many have a cost that nobody knows: then at least this, or
+    None when nothing of it is known."""
+    return None if unpriced and not cost_nanos else cost_nanos / NANOS_PER_USD
 
 
 def tokens_nanos(price: Price, tokens: Tokens) -> int:

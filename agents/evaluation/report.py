@@ -1,17 +1,25 @@
 """What a run found out: the one report that the command line and the API show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.evaluation.aggregate import Summary, summaries
 from agents.evaluation.classified import Classified, classified
 from agents.evaluation.comparison import Comparison, Version, comparisons
 from agents.evaluation.judged_ranking import JudgedRanking, judged_rankings
-from agents.evaluation.prices import NANOS_PER_USD
+from agents.evaluation.prices import known_usd
 from schemas.evaluations import CaseResult, EvaluationRun
 from schemas.suites import Reducer, Suite
 from sinks.clickhouse import ClickHouse
-from sinks.run_results import CaseQuestion, ModelTotals, cases, model_totals, scored
+from sinks.run_results import (
+    CaseQuestion,
+    ErrorExample,
+    ModelTotals,
+    cases,
+    error_examples,
+    model_totals,
+    scored,
+)
 
 WORST = 10
 
@@ -20,16 +28,20 @@ WORST = 10
 class ModelReport:
     """A version of a model. `cost_usd`: of all calls, those of earlier attempts and judges too.
 
-    `totals` None: no result can be read yet. `summaries`: by slice and metric.
-    `classified`: by metric, of suites whose answers are labels.
+    `unpriced`: results of which that is not known, or not wholly: then it is at least `cost_usd`.
+    `cost_usd` None: nothing of it is known. `totals` None: no result can be read yet. `summaries`:
+    by slice and metric. `classified`: by metric, of suites whose answers are labels.
+    `error_examples`: one of each error_type that `totals` counts.
     """
 
     model_id: str
     model_version: str
-    cost_usd: float
+    cost_usd: float | None
+    unpriced: int
     totals: ModelTotals | None
     summaries: tuple[Summary, ...]
     classified: tuple[Classified, ...] = ()
+    error_examples: tuple[ErrorExample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +73,11 @@ def report(clickhouse: ClickHouse, run: EvaluationRun, suite: Suite | None) -> R
     by_model: dict[Version, list[Summary]] = {}
     for each in found:
         by_model.setdefault((each.model_id, each.model_version), []).append(each)
+    examples = error_examples(clickhouse, run.org_id, run.run_id) if run.errors else []
     return Report(
         run=run,
         stored=len(results),
-        models=_models(run, totals, by_model, classified(results)),
+        models=_models(run, totals, by_model, classified(results), examples),
         comparisons=comparisons(
             results, (run.models[0].model_id, run.models[0].model_version), reducer
         ),
@@ -83,15 +96,22 @@ def _models(
     totals: Mapping[Version, ModelTotals],
     by_model: Mapping[Version, list[Summary]],
     labelled: Mapping[Version, tuple[Classified, ...]],
+    examples: Sequence[ErrorExample],
 ) -> tuple[ModelReport, ...]:
     return tuple(
         ModelReport(
             model_id=each.model_id,
             model_version=each.model_version,
-            cost_usd=each.cost_nanos / NANOS_PER_USD,
+            cost_usd=known_usd(each.cost_nanos, each.unpriced),
+            unpriced=each.unpriced,
             totals=totals.get((each.model_id, each.model_version)),
             summaries=tuple(by_model.get((each.model_id, each.model_version), ())),
             classified=labelled.get((each.model_id, each.model_version), ()),
+            error_examples=tuple(
+                example
+                for example in examples
+                if (example.model_id, example.model_version) == (each.model_id, each.model_version)
+            ),
         )
         for each in run.models
     )

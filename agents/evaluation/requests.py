@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from agents.errors import AgentError, Unavailable
 from agents.evaluation.planner.places import PlaceSet
-from agents.evaluation.planner.plan import RunImpossible, check
+from agents.evaluation.planner.plan import RunImpossible, check, check_budget
 from agents.evaluation.runs import RunsView
 from schemas.convert import from_record, to_record
 from schemas.errors import ContractError, MalformedMessage
@@ -139,6 +139,11 @@ class Evaluations(Startable):
                 f"the run is {run.state}, and {action} is for a run that is "
                 f"{_or(sorted(_ALLOWED[action]))}"
             )
+        if budget_usd is not None:
+            try:
+                check_budget(run, budget_usd, self._registry.snapshot(), datetime.now(UTC))
+            except RunImpossible as error:
+                raise RunRefused(f"the run cannot have a budget: {error}") from error
         if action == "retry" and run.planned and not _left(run):
             raise RunRefused("every case of the run has a result that is no error")
         request = _request(run_id, action, requester)

@@ -8,7 +8,7 @@ A fact remembers the latest commands that changed it (`applied`), so that a comm
 again is answered as it was, without effect, by any agent and after any restart.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,9 +33,16 @@ class Judgement:
 
 
 def judge(
-    command: RegistryCommand, registry: RegistrySnapshot, verdicts: Verdicts, now: datetime
+    command: RegistryCommand,
+    registry: RegistrySnapshot,
+    verdicts: Verdicts,
+    now: datetime,
+    styles: Collection[str],
 ) -> Judgement:
-    """What becomes of the command, when `registry` holds everything decided before it."""
+    """What becomes of the command, when `registry` holds everything decided before it.
+
+    `styles`: of endpoints that can be called.
+    """
     known = _known(command, registry)
     if known is not None:
         return Judgement(Outcome("accepted", now, known))
@@ -52,7 +59,7 @@ def judge(
             facts.append(_fact(command, change, registry.last(change.key), now))
     if not problems:
         after = registry.with_facts((f.entity.key, f) for f in facts)
-        world = World(after, verdicts, now)
+        world = World(after, verdicts, now, styles)
         for number, fact in enumerate(facts):
             key = fact.entity.key
             problems += (

@@ -4,13 +4,13 @@ Pure. The registry that rules see is the one after all changes of the command, s
 within a command does not matter.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 from agents.evaluation.render import variables
 from agents.policy.promotion import why_not
-from agents.registry.validity import shown, templates_of
+from agents.registry.validity import shown, templates_of, unknown_style
 from schemas.entities import (
     AbTest,
     Alias,
@@ -59,11 +59,13 @@ FROZEN_KEY = ("role", "secret_sha256", "created_at", "user_id")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What rules may look at: the registry after the command, the latest verdicts, the time."""
+    """What rules may look at: the registry after the command, the latest verdicts, the time, and
+    the styles of endpoints that can be called."""
 
     registry: RegistrySnapshot
     verdicts: Verdicts
     now: datetime
+    styles: Collection[str]
 
 
 def broken(before: RegistryFact | None, after: RegistryFact, world: World) -> Iterator[Broken]:
@@ -73,6 +75,7 @@ def broken(before: RegistryFact | None, after: RegistryFact, world: World) -> It
         yield from _still_needed(entity, world.registry)
     elif isinstance(entity, Model):
         yield from _model(past, entity)
+        yield from ((shown(at), text) for at, text in unknown_style(past, entity, world.styles))
     elif isinstance(entity, Alias):
         yield from _alias(past, entity, world)
     elif isinstance(entity, AbTest):

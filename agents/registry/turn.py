@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 from confluent_kafka import Message, Producer, TopicPartition
 
+from agents.evaluation.runner.adapters import styles
 from agents.registry.judge import Judgement, judge
 from agents.registry.rules import Verdicts
 from schemas.commands import RegistryCommand
@@ -60,7 +61,7 @@ class Turn:
         for message in messages:
             command = self._command(message)
             if command is not None:
-                judgement = judge(command, registry, verdicts, now)
+                judgement = judge(command, registry, verdicts, now, styles())
                 registry = registry.with_facts((f.entity.key, f) for f in judgement.facts)
                 decided.append((message, command, judgement))
         if not decided:

@@ -1,7 +1,7 @@
 """What types cannot say about one entity: fields that contradict each other. Pure."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 from agents.evaluation.render import TemplateInvalid, variables
@@ -73,6 +73,20 @@ def _model(model: Model) -> Iterator[Contradiction]:
     window, output = model.context_window_tokens, model.max_output_tokens
     if window is not None and output is not None and output > window:
         yield ("max_output_tokens",), f"exceeds the context window of {window}"
+
+
+def unknown_style(
+    past: Entity | None, model: Model, styles: Collection[str]
+) -> Iterator[Contradiction]:
+    """An endpoint that no adapter speaks with; `past`, where that stood already, is left alone."""
+    endpoint = model.endpoint
+    before = past.endpoint if isinstance(past, Model) else None
+    if endpoint is None or endpoint.api_style in styles:
+        return
+    if before is None or before.api_style != endpoint.api_style:
+        known = ", ".join(styles)
+        text = f"no adapter speaks {endpoint.api_style!r}; there are {known}"
+        yield ("endpoint", "api_style"), text
 
 
 def _ab_test(test: AbTest) -> Iterator[Contradiction]:

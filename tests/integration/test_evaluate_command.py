@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from agents.evaluation.render import render
 from agents.evaluation.suites.standard import standard
 from infra import cli
+from infra.errors import OperatorError
 from infra.scripted_endpoint import standard as scripted
 from infra.scripted_endpoint.play import Call, play
 from infra.scripted_endpoint.script import Answer, Latency, Rule, Script
@@ -139,10 +140,18 @@ def test_all_five_suites_end_in_a_table_and_an_exit_code(ready: Engine) -> None:
         below = rheostat("evaluate", "classification", "--model", "bad", *options)
         assert below.exit_code == 2
         assert "bad: pass_rate 0.0000 is below 0.9" in below.stderr
+        calls = sum(endpoint.endpoint.calls.values())
+        unknown = ("--metric", "accuracy", *options[2:])
+        with pytest.raises(OperatorError, match="does not measure accuracy; it measures score"):
+            rheostat("evaluate", "classification", "--model", "good", *unknown)
+        assert sum(endpoint.endpoint.calls.values()) == calls
         listed = json.loads(rheostat("runs", "--json").stdout)
         assert len(listed) == 8
         shown = rheostat("results", listed[0]["run_id"][:8], "--cases", "worst")
         assert "I would rather" in shown.stdout
+        with pytest.raises(OperatorError, match="has no result of a case nope"):
+            rheostat("results", listed[0]["run_id"], "--case", "nope")
+        assert "acme2 has no run" in rheostat("runs", "--org", "acme2").stderr
 
 
 def test_a_ci_pipeline_is_told_why_nothing_ran(ready: Engine) -> None:

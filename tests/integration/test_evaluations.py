@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from agents.evaluation.aggregate import PASS_RATE
+from agents.evaluation.outcome import PASS_RATE
 from agents.evaluation.planner import advance
 from agents.evaluation.planner.release import Limits
 from agents.evaluation.report import report
@@ -57,7 +57,8 @@ def test_a_run_ends_with_one_result_for_each_case_and_exact_counts(ready: Engine
         Rule(model="small", answer=Answer("no idea")),
     )
     with serving(answering(*rules)) as endpoint, ready.planner(), ready.runner():
-        register(ready, endpoint.base_url, "big", "small")
+        at = Endpoint(endpoint.base_url, "openai-chat")
+        ready.create(model("big", endpoint=at), model("small", endpoint=at, prices=()))
         run = ready.begin(spec("big", "small", epochs=2), "first")
         assert ready.begin(spec("big", "small", epochs=2), "first").run_id == run.run_id
         with pytest.raises(RunRefused, match="another run"):
@@ -86,10 +87,10 @@ def test_a_run_ends_with_one_result_for_each_case_and_exact_counts(ready: Engine
         )
         assert cost == (done.cost_nanos,)
         (row,) = ready.lanes.rows(
-            "SELECT state, planned, finished, passed, failed, cost_nanos, suite_id, models.passed "
-            "FROM {db}.evaluation_runs FINAL"
+            "SELECT state, planned, finished, passed, failed, cost_nanos, suite_id, models.passed, "
+            "models.unpriced FROM {db}.evaluation_runs FINAL"
         )
-        assert row == ("completed", 80, 80, 40, 0, done.cost_nanos, "sums", [40, 0])
+        assert row == ("completed", 80, 80, 40, 0, done.cost_nanos, "sums", [40, 0], [0, 40])
         _check_report(ready, done)
 
 
@@ -163,6 +164,7 @@ def test_what_failed_is_asked_again_and_answers_are_scored_again(ready: Engine) 
         run = ready.begin(spec("big"))
         done = ready.wait_over(run.run_id)
         assert (done.state, done.errors, done.passed) == ("completed", 1, 19)
+        _check_errors(ready, done)
         ready.evaluations.control(run.run_id, "retry", me)
         done = ready.wait_over(run.run_id)
         assert (done.state, done.errors, done.finished) == ("completed", 1, 20)
@@ -201,6 +203,19 @@ def test_a_run_that_ended_long_ago_is_forgotten_and_clickhouse_remembers(
         wait_until(lambda: ready.lanes.rows(sql) == [("completed", 2)])
 
 
+def _check_errors(ready: Engine, run: EvaluationRun) -> None:
+    """Of a model that refused one case."""
+    clickhouse = ClickHouse(ready.lanes.clickhouse.url, ready.lanes.database)
+    wait_until(lambda: report(clickhouse, run, SUITE).stored == 20)
+    (big,) = report(clickhouse, run, SUITE).models
+    assert big.totals is not None
+    assert big.totals.errors == {"invalid_request": 1}
+    (example,) = big.error_examples
+    assert (example.error_type, example.case_id) == ("invalid_request", "q1")
+    (row,) = cases(clickhouse, CaseQuestion("acme", run.run_id, failed=True))
+    assert example.text == row.error_text != ""
+
+
 def _check_report(ready: Engine, run: EvaluationRun) -> None:
     """Of a model that is always right and one that never is, in two epochs."""
     clickhouse = ClickHouse(ready.lanes.clickhouse.url, ready.lanes.database)
@@ -210,7 +225,8 @@ def _check_report(ready: Engine, run: EvaluationRun) -> None:
     assert big.totals is not None
     assert (big.totals.results, big.totals.calls, big.totals.errors) == (40, 40, {})
     assert (big.totals.latency_p95_ms or 0) > 0
-    assert big.cost_usd + small.cost_usd == pytest.approx(run.cost_nanos / 1e9)
+    assert big.cost_usd == pytest.approx(run.cost_nanos / 1e9)
+    assert (big.unpriced, small.cost_usd, small.unpriced) == (0, None, 40)
     means = {
         (s.model_id, s.slice.kind, s.slice.name): s.mean
         for s in found.models[0].summaries + found.models[1].summaries

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from agents.evaluation.report import report
+from agents.evaluation.requests import RunRefused
 from infra.scripted_endpoint.script import Answer, Rule, Script
 from infra.scripted_endpoint.serve import serving
 from infra.settings import Settings
@@ -69,6 +70,7 @@ def test_judges_are_paid_for_by_the_run_and_not_asked_again_for_another_scorer(
         assert totals is not None
         assert totals.judge_calls == 20
         assert totals.judge_cost_usd == pytest.approx(judges / 1e9)
+        assert totals.judge_unpriced == 0
         # The model's metric is what it costs itself.
         wait_until(lambda: ready.lanes.panes("llm_judge") >= 20)
         assert ready.lanes.count("metric_panes", "sum(total_nanos)", "metric = 'cost_usd'") == own
@@ -94,6 +96,22 @@ def test_judges_are_paid_for_by_the_run_and_not_asked_again_for_another_scorer(
         wait_until(lambda: ready.lanes.panes("llm_judge") >= 21)
         one_more = {metric: n + 1 for metric, n in before.items()}
         wait_until(lambda: panes(ready) == one_more, 30, f"{panes(ready)} for {one_more}")
+
+
+def test_what_a_judge_without_a_price_took_is_not_known(ready: Engine) -> None:
+    asked = RunSpec("sums", "1", (RunModel("big", "1"),), cases_max=3)
+    with serving(SCRIPT) as endpoint:
+        at = Endpoint(endpoint.base_url, "openai-chat")
+        ready.create(model("big", endpoint=at), model("judge", endpoint=at, prices=()))
+        with pytest.raises(RunRefused, match="the judge judge 1 has no price now"):
+            ready.begin(replace(asked, budget_usd=1.0))
+        run = ready.wait_over(ready.begin(asked).run_id)
+        found = stored(ready, run.run_id, 3)
+        own = sum(1000 * r.input_tokens + 2000 * r.output_tokens for r in found)
+        assert (run.unpriced, run.cost_nanos) == (3, own)
+        totals = report(clickhouse(ready), run, JUDGED).models[0].totals
+        assert totals is not None
+        assert (totals.judge_calls, totals.judge_cost_usd, totals.judge_unpriced) == (3, None, 3)
 
 
 def stored(ready: Engine, run_id: str, count: int) -> list[CaseResult]:

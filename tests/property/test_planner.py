@@ -76,7 +76,9 @@ def test_every_case_is_asked_once_and_counted_once(
             assert bench.cases[before[1] :] == lost
         for run in bench.runs.values():
             _check(run, window)
-        assert sum(len(r.outstanding) for r in bench.runs.values()) <= max(total, window)
+        if len(bench.cases) > before[1]:
+            called = (r for r in bench.runs.values() if r.state in ("running", "cancelling"))
+            assert sum(len(r.outstanding) for r in called) <= total
     _drain(bench, held, seen)
     for run_id, run in bench.runs.items():
         if run.state == "completed":

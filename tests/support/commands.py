@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from agents.evaluation.runner.adapters import styles
 from agents.registry.judge import Judgement, judge
 from schemas.commands import Action, Change, RegistryCommand
 from schemas.entities import Entity
@@ -41,7 +42,7 @@ class Registry:
         return self.judge(command(*changes, command_id=f"own-{self._sent}"), now)
 
     def judge(self, sent: RegistryCommand, now: datetime = NOW) -> Judgement:
-        found = judge(sent, self.snapshot, self.verdicts, now)
+        found = judge(sent, self.snapshot, self.verdicts, now, styles())
         self.snapshot = self.snapshot.with_facts((f.entity.key, f) for f in found.facts)
         return found
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from agents.evaluation.planner.commands import ENDED, apply
-from agents.evaluation.planner.plan import RunImpossible, check
+from agents.evaluation.planner.plan import RunImpossible, check, check_budget
 from agents.evaluation.requests import NoSuchRun, Requester, RunRefused, run_id_of
 from schemas.evaluations import EvaluationRequest, EvaluationRun, RunAction, RunSpec
 from streams.registry_view import RegistrySnapshot
@@ -76,6 +76,11 @@ class MemoryRuns:
             raise NoSuchRun("there is no such run")
         if (run.state in ENDED) != (action == "retry"):
             raise RunRefused(f"the run is {run.state}")
+        if budget_usd is not None:
+            try:
+                check_budget(run, budget_usd, self._registry(), self._clock())
+            except RunImpossible as error:
+                raise RunRefused(str(error)) from error
         return self._apply(run_id, action, requester, budget_usd=budget_usd)
 
     def _apply(

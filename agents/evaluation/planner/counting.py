@@ -38,6 +38,7 @@ class _Tally:
     passed: int = 0
     errors: int = 0
     cost_nanos: int = 0
+    unpriced: int = 0
 
 
 def count(
@@ -55,9 +56,10 @@ def count(
         tally = tallies[place_at(found.place, run.cases, len(run.models)).model]
         tally.finished += 1
         tally.passed += result.passed is True
-        # A cost that nobody knows is not counted; a budget needs prices.
         model = model_of(run.org_id, RunModel(result.model_id, result.model_version), registry)
-        tally.cost_nanos += (cost_nanos(result, model) or 0) + (judge_nanos(result) or 0)
+        costs = (cost_nanos(result, model), judge_nanos(result))
+        tally.cost_nanos += sum(cost for cost in costs if cost is not None)
+        tally.unpriced += None in costs
         if result.error_type is not None:
             tally.errors += 1
             failed = failed.having(found.place)
@@ -119,6 +121,7 @@ def _added(model: ModelProgress, tally: _Tally) -> ModelProgress:
         passed=model.passed + tally.passed,
         errors=model.errors + tally.errors,
         cost_nanos=model.cost_nanos + tally.cost_nanos,
+        unpriced=model.unpriced + tally.unpriced,
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from agents.evaluation.judges import BYTES_PER_TOKEN, CallsUnknown, Judge, calls
 from agents.evaluation.planner.supply import Want
 from agents.evaluation.prices import price_at
 from agents.evaluation.render import TemplateInvalid, templates, variables
+from agents.evaluation.runner.adapters import styles
 from schemas.entities import Model
 from schemas.evaluations import EvaluationRun, RunModel, RunSpec
 from schemas.suites import Dataset, Suite
@@ -58,7 +59,7 @@ class Plan:
 def plan(run: EvaluationRun, registry: RegistrySnapshot, now: datetime) -> Plan:
     """Raises RunImpossible."""
     suite, dataset = _suite(run.org_id, run.spec, registry)
-    split = run.spec.split or suite.split
+    split = suite.split if run.spec.split is None else run.spec.split
     cases = _cases(dataset, split)
     if run.spec.cases_max is not None:
         cases = min(cases, run.spec.cases_max)
@@ -81,7 +82,7 @@ def plan(run: EvaluationRun, registry: RegistrySnapshot, now: datetime) -> Plan:
 def check(org_id: str, spec: RunSpec, registry: RegistrySnapshot, now: datetime) -> None:
     """Raises RunImpossible when a run should not be started."""
     suite, dataset = _suite(org_id, spec, registry)
-    split = spec.split or suite.split
+    split = suite.split if spec.split is None else spec.split
     _cases(dataset, split)
     if len(set(spec.models)) < len(spec.models):
         raise RunImpossible("a model is named twice")
@@ -105,6 +106,23 @@ def check(org_id: str, spec: RunSpec, registry: RegistrySnapshot, now: datetime)
                 raise RunImpossible(
                     f"the judge {name} has no price now, so that no budget can be kept"
                 )
+
+
+def check_budget(
+    run: EvaluationRun, budget_usd: float, registry: RegistrySnapshot, now: datetime
+) -> None:
+    """Raises RunImpossible when a run could not go on with this budget."""
+    if run.unpriced:
+        raise RunImpossible(cost_unknown(run))
+    check(run.org_id, replace(run.spec, budget_usd=budget_usd), registry, now)
+
+
+def cost_unknown(run: EvaluationRun) -> str:
+    """Why a run with results without a price can keep no budget."""
+    return (
+        f"nobody knows what {run.unpriced:,} of its results cost, as a model or judge had no price "
+        "when they came; register prices and start another run"
+    )
 
 
 def _judges(
@@ -136,6 +154,11 @@ def _check_model(
         return
     if model.endpoint is None:
         raise RunImpossible(f"{name} has no endpoint to call: add one to the registry")
+    if model.endpoint.api_style not in styles():
+        raise RunImpossible(
+            f"no adapter speaks the api_style {model.endpoint.api_style!r} of {name}; there are "
+            f"{', '.join(styles())}"
+        )
     if spec.budget_usd is None:
         return
     if price_at(model, now) is None:
@@ -191,7 +214,9 @@ def _cases(dataset: Dataset, split: str | None) -> int:
     else:
         counts = {each.split: each.cases for each in dataset.splits}
         if split not in counts:
-            raise RunImpossible(f"the dataset {name} has no split {split}: {_named(counts)}")
+            raise RunImpossible(
+                f"the dataset {name} has no split {split or repr(split)}; it has {_named(counts)}"
+            )
         found = counts[split]
     if not found:
         raise RunImpossible(f"the dataset {name} has no case")

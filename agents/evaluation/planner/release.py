@@ -14,7 +14,7 @@ from datetime import datetime
 from agents.evaluation.planner.cases import Made, made
 from agents.evaluation.planner.counting import failed
 from agents.evaluation.planner.places import PlaceSet, place_at
-from agents.evaluation.planner.plan import Plan
+from agents.evaluation.planner.plan import Plan, cost_unknown
 from agents.evaluation.planner.supply import Supply
 from agents.evaluation.prices import NANOS_PER_USD
 from schemas.evaluations import (
@@ -28,7 +28,8 @@ from streams.registry_view import RegistrySnapshot
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many cases may be with runners, of a run and in total, and go there in one round.
+    """How many cases may be with runners, of a run and in total, and go there in one round. Those
+    of paused runs do not count: in total there may be more for a while after one is resumed.
 
     `weights`: of organisations; 1 unless named.
     """
@@ -63,7 +64,9 @@ def release(
     """`runs`: every run that has cases outstanding or to release."""
     counts: dict[str, int] = {}
     for run in runs:
-        counts[run.org_id] = counts.get(run.org_id, 0) + len(run.outstanding)
+        # Nobody is called for a paused run: it must not keep others waiting.
+        held = 0 if run.state == "paused" else len(run.outstanding)
+        counts[run.org_id] = counts.get(run.org_id, 0) + held
     lines: dict[str, list[_Line]] = {}
     for run in runs:
         if run.state == "running" and _next(run) is not None:
@@ -178,6 +181,9 @@ class _Line:
         run = self.before
         if run.spec.budget_usd is None or each.bound_nanos == 0:
             return True
+        if run.unpriced:
+            self._failure = cost_unknown(run)
+            return False
         budget = round(run.spec.budget_usd * NANOS_PER_USD)
         if each.bound_nanos is None:
             self._failure = (

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
+from agents.evaluation.outcome import PASS_RATE, SCORE
 from agents.evaluation.scorers import registry
 from agents.evaluation.scorers.base import Absent
 from agents.evaluation.scorers.run import prepared
@@ -63,6 +64,18 @@ def _mistakes(uses: Sequence[ScorerUse], fields: Collection[str] | None) -> Iter
 def of_suite(suite: Suite, dataset: Dataset | None) -> list[Mistake]:
     """As `mistakes`. `dataset` None: it is not there, which is told elsewhere."""
     return mistakes(suite.scorers, None if dataset is None else dataset.fields)
+
+
+def shares(suite: Suite) -> frozenset[str]:
+    """Of what answers to the suite can have a value of, all that lies in [0, 1]."""
+    ready = [(use, prepared(use.scorer, use.options)) for use in suite.scorers]
+    found = {
+        use: not isinstance(scorer, Absent) and scorer[0].is_share(scorer[1])
+        for use, scorer in ready
+    }
+    metrics = {use.metric or use.scorer for use, is_share in found.items() if is_share}
+    averaged = all(is_share for use, is_share in found.items() if use.weight > 0)
+    return frozenset({*metrics, PASS_RATE, *([SCORE] if averaged else [])})
 
 
 def _is_known(name: str) -> bool:

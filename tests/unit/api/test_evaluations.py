@@ -135,6 +135,26 @@ def test_progress_tells_counts_and_cost(client: TestClient) -> None:
     assert "spec" not in told
 
 
+def test_a_cost_that_nobody_knows_is_null(api: Api, client: TestClient) -> None:
+    (small,) = RUN.models
+    unknown = replace(small, cost_nanos=0, unpriced=3)
+    known = replace(small, model_id="big", unpriced=1)
+    api.runs.put(replace(RUN, models=(unknown, known)))
+    told = client.get("/evaluations/r1/progress/").json()
+    assert (told["cost_usd"], told["unpriced"]) == (1.5, 4)
+    assert [(m["cost_usd"], m["unpriced"]) for m in told["models"]] == [(None, 3), (1.5, 1)]
+    models = client.get("/evaluations/r1/results/").json()["models"]
+    assert [(m["cost_usd"], m["unpriced"]) for m in models] == [(None, 3), (1.5, 1)]
+
+
+def test_a_budget_that_cannot_be_kept_is_refused_later_too(api: Api, client: TestClient) -> None:
+    api.runs.put(replace(RUN, state="paused", models=(replace(RUN.models[0], unpriced=3),)))
+    refused = client.post("/evaluations/r1/resume/", json={"budget_usd": 7})
+    assert refused.status_code == 409
+    assert "nobody knows what 3 of its results cost" in refused.json()["detail"]
+    assert client.post("/evaluations/r1/resume/").status_code == 200
+
+
 async def test_progress_is_streamed_until_the_end() -> None:
     ended = replace(RUN, state="completed", finished=6)
     seen = iter([RUN, replace(RUN, finished=4), replace(RUN, finished=4), None, ended])

@@ -84,6 +84,19 @@ def test_a_new_version_and_what_differs(client: TestClient) -> None:
     assert reserved.json()["errors"][0]["field"] == "model_id"
 
 
+def test_an_unknown_style_of_an_endpoint_is_refused_with_its_field(client: TestClient) -> None:
+    body = {
+        **BODY,
+        "model_version": "9",
+        "endpoint": {"base_url": "https://m.example/v1", "api_style": "openai"},
+    }
+    refused = client.post("/models/", json=body)
+    assert refused.status_code == 422
+    [error] = refused.json()["errors"]
+    assert error["field"] == "endpoint.api_style"
+    assert "there are anthropic-messages, openai-chat, openai-completions" in error["text"]
+
+
 def test_a_deprecation_date_retires_by_itself(api: Api, client: TestClient) -> None:
     date = (NOW + timedelta(days=1)).isoformat()
     client.patch("/models/small/", json={"retires_at": date, "status": "deprecated"})

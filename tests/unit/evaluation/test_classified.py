@@ -50,7 +50,7 @@ def test_each_model_and_metric_has_its_own_confusion() -> None:
 
 def test_a_terminal_shows_rates_and_the_matrix() -> None:
     found = classified(answers("big", "animal", "cat → cat", "cat → dog", "[b] → [b]"))
-    text = shown(ModelReport("big", "1", 0.0, None, (), found["big", "1"]))
+    text = shown(ModelReport("big", "1", 0.0, 0, None, (), found["big", "1"]))
     assert "big 1, animal: accuracy 0.667, macro F1 0.833, 3 answers" in text
     (cat,) = [line for line in text.splitlines() if line.startswith("cat")]
     assert cat.split() == ["cat", "0", "1", "1", "0", "1.000", "0.500", "0.667"]
@@ -61,5 +61,5 @@ def test_a_terminal_shows_rates_and_the_matrix() -> None:
 def test_a_matrix_that_is_too_wide_is_told_by_its_largest_entries() -> None:
     many = [f"l{i} → l{i}" for i in range(MATRIX_LABELS_MAX + 1)]
     found = classified(answers("big", "animal", *many, "l1 → l2", "l1 → l2", "l3 → l4"))
-    text = shown(ModelReport("big", "1", 0.0, None, (), found["big", "1"]))
+    text = shown(ModelReport("big", "1", 0.0, 0, None, (), found["big", "1"]))
     assert "most often: l1 → l2 2, l3 → l4 1." in text

@@ -12,6 +12,7 @@ from agents.evaluation.planner.release import Limits
 from agents.evaluation.planner.supply import Problem
 from agents.evaluation.prices import bound_nanos, cost_nanos
 from schemas.evaluations import EvaluationRun
+from schemas.models import Endpoint
 from schemas.suites import GenerationParameters, PromptMessage
 from tests.support.runs import (
     DATASET,
@@ -117,6 +118,25 @@ def test_organisations_share_by_their_weights_and_priority_goes_first_within_one
     bench.started(*starts)
     outstanding = {r.run_id: len(r.outstanding) for r in bench.runs.values()}
     assert outstanding == {"low": 0, "high": 2, "other": 4}
+
+
+def test_a_paused_run_holds_no_place_that_others_could_have() -> None:
+    theirs = (
+        replace(model("big"), org_id="brisk"),
+        replace(DATASET, org_id="brisk"),
+        replace(SUITE, org_id="brisk"),
+    )
+    registry = snapshot(model("big"), DATASET, SUITE, *theirs)
+    bench = Bench(registry=registry, limits=Limits(outstanding=4))
+    bench.started(ask("start", spec=spec("big")))
+    bench.round(ask("pause"))
+    assert len(bench.run().outstanding) == 4
+    bench.started(ask("start", "other", org_id="brisk", spec=spec("big")))
+    assert len(bench.run("other").outstanding) == 4
+    bench.round(ask("resume"))
+    bench.round()
+    bench.round(results=[result(c) for c in bench.cases if c.org_id == "brisk"])
+    assert len(bench.run().outstanding) + len(bench.run("other").outstanding) == 4
 
 
 def test_a_budget_stops_a_run_before_it_is_exceeded() -> None:
@@ -326,12 +346,14 @@ def test_a_rate_and_the_time_that_is_left_follow_from_results() -> None:
     ("changes", "says"),
     [
         ({"suite_id": "none"}, "there is no suite none 1"),
-        ({"split": "train"}, "no split train"),
+        ({"split": "train"}, "no split train; it has dev, test"),
+        ({"split": ""}, "no split ''; it has dev, test"),
         ({"models": (*spec("big").models, *spec("big").models)}, "named twice"),
         ({"models": spec("unknown").models}, "no model unknown 1"),
         ({"budget_usd": 1.0, "models": spec("free").models}, "no price"),
         ({"models": spec("nowhere").models}, "no endpoint"),
         ({"models": spec("old").models}, "retired"),
+        ({"models": spec("odd").models}, "no adapter speaks the api_style 'grpc' of odd 1; there"),
     ],
 )
 def test_what_cannot_run_is_refused_with_the_reason(changes: dict[str, object], says: str) -> None:
@@ -341,6 +363,7 @@ def test_what_cannot_run_is_refused_with_the_reason(changes: dict[str, object], 
         model("big"),
         model("free", prices=()),
         model("nowhere", endpoint=None),
+        model("odd", endpoint=Endpoint("http://127.0.0.1:1/v1", "grpc")),
         model("old", retires_at=T0 - timedelta(days=1)),
     )
     with pytest.raises(RunImpossible, match=says):

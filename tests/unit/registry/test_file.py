@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from agents.errors import RegistryFileInvalid
+from agents.evaluation.suites.judge import judge_with
 from agents.registry.file import parse
 from schemas.entities import AbTest, Alias, Endpoint, Model, Organisation, SelectionPolicy
+from streams.registry_view import RegistrySnapshot
+from tests.support.runs import snapshot
 
 DOCS = Path(__file__).parents[3] / "docs" / "registry-file.md"
 MODEL = """\
@@ -182,6 +185,18 @@ def test_a_secret_has_no_place_in_the_registry(old: str, new: str, field: str) -
     [(_, where, _)] = mistakes(MODEL + endpoint.replace(old, new))
     assert where == f"models[0].endpoint.{field}"
     assert parse(MODEL + endpoint, "f").entities
+
+
+def test_an_endpoint_that_no_adapter_speaks_with_is_a_mistake_of_the_file() -> None:
+    endpoint = '    endpoint: {base_url: "https://m.example/v1", api_style: x}\n'
+    judge = judge_with(RegistrySnapshot())
+    with pytest.raises(RegistryFileInvalid) as error:
+        parse(MODEL + endpoint, "f", judge=judge)
+    [problem] = error.value.problems
+    assert (problem.line, problem.field) == (7, "models[0].endpoint.api_style")
+    assert problem.text.startswith("no adapter speaks 'x'; there are anthropic-messages, openai-")
+    (known,) = parse(MODEL + endpoint, "f").entities
+    assert parse(MODEL + endpoint, "f", judge=judge_with(snapshot(known))).entities == (known,)
 
 
 def test_an_unknown_model_is_a_warning_unless_the_registry_has_it() -> None:

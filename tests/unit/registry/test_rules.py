@@ -23,6 +23,7 @@ from schemas.entities import (
 )
 from schemas.records import AbVerdict
 from tests.support.commands import NOW, Registry, change
+from tests.support.runs import snapshot
 
 MODEL = Model(
     "acme", "small", "1", "us", ("chat",), endpoint=Endpoint("https://a.example/v1", "openai-chat")
@@ -73,6 +74,22 @@ def test_a_deleted_version_cannot_come_back_as_another_one() -> None:
     assert field == "provider"
     assert "register a new version" in text
     assert registry.send(change("create", MODEL)).facts
+
+
+def test_an_endpoint_that_no_adapter_speaks_with_is_refused_unless_it_stood_there() -> None:
+    odd = replace(MODEL, endpoint=Endpoint("https://a.example/v1", "openai-chatt"))
+    text = (
+        "no adapter speaks 'openai-chatt'; there are "
+        "anthropic-messages, openai-chat, openai-completions"
+    )
+    assert Registry().refusal(change("create", odd)) == [("endpoint.api_style", text)]
+    draft = replace(MODEL, status="draft")
+    changed = replace(draft, endpoint=odd.endpoint)
+    assert Registry(draft).refusal(change("update", changed)) == [("endpoint.api_style", text)]
+    # What was accepted before can still be looked after.
+    registry = Registry()
+    registry.snapshot = snapshot(odd)
+    assert registry.send(change("update", replace(odd, status="retired"))).facts
 
 
 def test_the_circumstances_of_an_active_version_may_change() -> None:
