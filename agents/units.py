@@ -31,7 +31,8 @@ from streams.statistics.clusters import UnitSums
 UNITS_EVERY_S = 10.0
 """A test by units: its verdict rests on the answer."""
 EVENTS_EVERY_S = 300.0
-"""A test by events: the answer only warns."""
+"""A test by events: the answer only warns. A young one is asked for sooner, since its units double
+quickly: each time twice as long after the time before."""
 ENDED_EVERY_S = 3600.0
 """A test that does not run: late outcomes."""
 RETRY_S = 30.0
@@ -50,6 +51,7 @@ class UnitReader(Startable):
         self._wanted: Sequence[Followed] = ()
         self._answers: dict[TrialKey, UnitFindings] = {}
         self._due_at: dict[TrialKey, float] = {}
+        self._periods_s: dict[TrialKey, float] = {}
         self._quiet_until = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ab-units", daemon=True)
@@ -94,6 +96,7 @@ class UnitReader(Startable):
         for forgotten in self._answers.keys() - held:
             self._answers.pop(forgotten, None)
             self._due_at.pop(forgotten, None)
+            self._periods_s.pop(forgotten, None)
         due = min(wanted, key=lambda f: self._due_at.get(f.key, 0.0), default=None)
         if due is None or self._due_at.get(due.key, 0.0) > time.monotonic():
             return None
@@ -116,7 +119,11 @@ class UnitReader(Startable):
             self._answers[key] = found
         if test.status != "running":
             return ENDED_EVERY_S
-        return UNITS_EVERY_S if test.analysis == "units" else EVENTS_EVERY_S
+        if test.analysis == "units":
+            return UNITS_EVERY_S
+        period_s = min(EVENTS_EVERY_S, 2 * self._periods_s.get(key, UNITS_EVERY_S / 2))
+        self._periods_s[key] = period_s
+        return period_s
 
     def _away(self, error: Backpressure) -> None:
         """Nobody gets an answer for a while: asking for each test would only say so again."""

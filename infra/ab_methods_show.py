@@ -59,17 +59,18 @@ def _group(rows: Sequence[MethodRow]) -> Iterator[RenderableType]:
         table = narrow("method", "value", "interval", "p", "holds")
         for row in known:
             ends = interval(row.lower, row.upper)
-            table.add_row(_name(row), number(row.value), ends, number(row.p_value), _holds(row))
+            table.add_row(name(row), number(row.value), ends, number(row.p_value), _holds(row))
         yield table
     notes: dict[str, list[str]] = {}
     for row in rows:
         if row.note is not None:
-            notes.setdefault(row.note, []).append(f"{_name(row)} {_holds(row)}")
+            notes.setdefault(row.note, []).append(f"{name(row)} {_holds(row)}")
     for note, names in notes.items():
         yield Text(f"  {', '.join(names)}: {printable(note)}", "dim")
 
 
-def _name(row: MethodRow) -> str:
+def name(row: MethodRow) -> str:
+    """The method, and what its numbers are of."""
     if row.margin is not None:
         sign = "±" if row.method == "equivalence" else ""
         return f"{NAMES[row.method]} {sign}{row.margin:g}"

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 
-from infra.demo import reconcile
+from infra.demo import asked, reconcile
 from infra.demo.bars import quantity
 from infra.demo.feed import leader_of
-from infra.demo.session import Outcome
+from infra.demo.session import ORG, Outcome
 from infra.settings import Settings
 from schemas.records import AbVerdict, SelectionUpdate
 
@@ -41,6 +41,9 @@ def show(outcome: Outcome, settings: Settings, keep: bool, console: Console) -> 
     console.print()
     for line in (*_verdict_lines(outcome.verdicts), *_selection_lines(outcome.selections)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for verdict in outcome.verdicts:
+        console.print(f"\n[bold]What else {verdict.ab_test_id} can be asked[/]")
+        console.print(asked.shown(tuple(asked.asked(settings, verdict.ab_test_id, ORG))))
     console.print(f"\n{NEXT}", markup=False, highlight=False, soft_wrap=True)
     if keep:
         url = without_password(settings.clickhouse)

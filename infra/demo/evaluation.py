@@ -49,6 +49,9 @@ def evaluate(settings: Settings, console: Console) -> bool:
         report = desk.report(run)
     console.print("\n[bold]An evaluation[/] of two models through a scripted endpoint")
     evaluation_show.show(report, console)
+    if not report.rankings:
+        console.print("Ranking: none, since no judge compared the answers in pairs")
+    console.print(f"rheostat results {run.run_id}", style="cyan", highlight=False)
     exact = run.state == "completed" and run.finished == run.planned == report.stored
     if not exact:
         console.print(f"[red]{report.stored} results are stored of {run.planned} cases[/]")

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ ORG = "demo"
 REGISTRY = resources.files("infra.demo") / "data" / "registry.yaml"
 FRAME_S = 0.25
 SETTLE_S = 90.0
+VERDICTS_S = 30.0
 STILL_LINES = 36
 STILL_S = 2.0
 """Counts that are equal are looked at again after this long, in case one is too many."""
@@ -83,7 +85,21 @@ def replay(settings: Settings, options: SessionOptions, console: Console) -> Out
     ):
         settling = Settling(reader, context, sending)
         result = _show(watch, task, settling, options, console)
-    return Outcome(result, tuple(reader.latest_verdicts(ORG)), tuple(reader.latest_selections(ORG)))
+    verdicts = _complete(reader, sending.sent().by_test)
+    return Outcome(result, verdicts, tuple(reader.latest_selections(ORG)))
+
+
+def _complete(reader: Reader, by_test: Mapping[str, int]) -> tuple[AbVerdict, ...]:
+    """The newest verdicts, once they rest on every call of their tests: the monitor and the sink
+    follow the counts. What there is after VERDICTS_S."""
+    deadline_s = time.monotonic() + VERDICTS_S
+    while True:
+        verdicts = tuple(reader.latest_verdicts(ORG))
+        judged = {v.ab_test_id: sum(arm.events for arm in v.arms) for v in verdicts}
+        missing = any(judged.get(test, 0) < calls for test, calls in by_test.items() if test)
+        if not missing or time.monotonic() > deadline_s:
+            return verdicts
+        time.sleep(FRAME_S)
 
 
 def _run(todo: Plan, speed: float, seed: int) -> Run:

@@ -1,6 +1,7 @@
 """The demo as a user runs it: the whole loop exact, and nothing left behind when it is stopped."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,6 +60,13 @@ def test_the_loop_is_exact_and_everything_is_gone_afterwards(tmp_path: Path) -> 
     assert total == ["all", "406", "400", "400", "6", "equal"]
     assert "A/B test gpt4-for-law" in said
     assert "Selection: mixtral-8x7b-instruct leads" in said
+    assert "Ranking: none, since no judge compared" in said
+    assert re.search(r"^rheostat results \S+$", said, re.MULTILINE)
+    answers = said.partition("What else gpt4-for-law can be asked")[2]
+    assert "units were in several arms" in answers
+    assert "quality, beta-binomial, difference:" in answers
+    assert "of 1 found a difference" in answers
+    assert "yes: the same verdict comes out of" in answers
     assert picture.read_text().startswith("<svg")
     assert list((tmp_path / "tmp").glob("rheostat-demo-*")) == []
 
