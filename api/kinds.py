@@ -22,7 +22,6 @@ from schemas.entities import (
     User,
 )
 from schemas.suites import Dataset, Suite
-from schemas.types import Name
 
 READ_ONLY = ("meta", "status_now", "aliases", "measured")
 """What answers hold beside the entity; ignored in bodies, so that an answer can be sent back."""
@@ -121,7 +120,7 @@ def input_model(cls: type[Entity], optional: Sequence[str], suffix: str) -> type
     fields = fields_of(cls)
     for name in optional:
         text = "As the address says." if name != "org_id" else "The caller's organisation."
-        fields[name] = (Name | None, Field(None, description=text))
+        fields[name] = (fields[name][0] | None, Field(None, description=text))
     made: type[Input] = create_model(
         f"{cls.__name__}{suffix}",
         __base__=Input,
