@@ -71,6 +71,9 @@ def _http(error: HTTPException) -> Problem:
 
 
 def _validation(error: RequestValidationError) -> Problem:
+    if isinstance(error.body, bytes):  # else it has been parsed as JSON
+        text = "the body was not read: send it as JSON, with Content-Type: application/json"
+        return Problem(415, "unsupported-media-type", text)
     found = [FieldError(_where(detail), _text(detail)) for detail in error.errors()]
     if any(detail["type"] == "json_invalid" for detail in error.errors()):
         detail = error.errors()[0]
