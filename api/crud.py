@@ -24,6 +24,7 @@ from api.editing import (
     return_of,
     validated,
 )
+from api.examples import PATCHES
 from api.kinds import Input, Kind, fields_of, input_model, resource_model
 from api.listing import page, wanted_model
 from api.pages import Page
@@ -281,7 +282,10 @@ def patch_type(cls: type[Entity]) -> Any:
     text = "JSON Merge Patch: fields that are given replace, null sets the default, lists whole."
     fields = sorted(name for name in fields_of(cls) if name != "org_id")
     schema = {"propertyNames": {"enum": fields}}
-    return Annotated[dict[str, Any], Body(description=text, json_schema_extra=schema)]
+    shown = [dict(PATCHES[cls.kind])]
+    return Annotated[
+        dict[str, Any], Body(description=text, examples=shown, json_schema_extra=schema)
+    ]
 
 
 def key_of(kind: Kind, org_id: str, ids: dict[str, str]) -> str:

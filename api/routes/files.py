@@ -19,6 +19,7 @@ from api.access import Caller, Reads, TheApi
 from api.conditions import effects
 from api.crud import add_route
 from api.editing import REPLAY, TheEdit
+from api.examples import REGISTRY_FILE
 from api.problems import Problem
 from api.render import json_response
 from schemas.entities import Model
@@ -121,9 +122,10 @@ def _known_models(scoped: Scoped) -> frozenset[tuple[str, str]]:
     return frozenset((m.org_id, m.model_id) for m in found if isinstance(m, Model))
 
 
-FILE = {"schema": {"type": "string"}, "example": "models:\n- org_id: acme\n  model_id: small\n"}
+FILE = {"schema": {"type": "string"}, "example": to_yaml(dict(REGISTRY_FILE))}
 LISTS_BODY = {
-    "schema": {"type": "object", "properties": {name: {"type": "array"} for name in LISTS}}
+    "schema": {"type": "object", "properties": {name: {"type": "array"} for name in LISTS}},
+    "example": dict(REGISTRY_FILE),
 }
 add_route(
     router,
