@@ -84,6 +84,8 @@ def test_every_error_is_a_problem() -> None:
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["status"] == status
+    assert client.put("/policies/").headers["allow"] == "GET, POST"
+    assert client.post("/policies/chat/").headers["allow"] == "DELETE, GET, PATCH, PUT"
     assert root.get(f"{PREFIX}/me").status_code == 401, "a missing slash changes nothing"
 
 
