@@ -72,6 +72,8 @@ class Crud:
             now = api.services.clock()
             facts = scoped.deleted if wanted.deleted else scoped.facts
             found = [f for f in facts(kind.cls, wanted.org_id) if within(f, parents)]
+            if parents and not found and not wanted.deleted:
+                _demand_owner(kind, scoped, wanted.org_id, parents)
             shown, after = page(found, wanted, f"{kind.path}{parents}", now)
             body = page_body((api.renderer.body(f, principal, now) for f in shown), after)
             if wanted.deleted:
@@ -304,6 +306,14 @@ def found(kind: Kind, scoped: Scoped, key: str) -> RegistryFact:
 def within(fact: RegistryFact, parents: dict[str, str]) -> bool:
     """Whether the entity belongs to the collection at the path."""
     return all(getattr(fact.entity, name) == value for name, value in parents.items())
+
+
+def _demand_owner(kind: Kind, scoped: Scoped, org_id: str | None, parents: dict[str, str]) -> None:
+    """Raises Problem 404 when what a collection belongs to is not there for the caller."""
+    owners = scoped.facts(kind.owner or kind.cls, org_id)
+    if not any(within(fact, parents) for fact in owners):
+        name, value = list(parents.items())[-1]
+        raise not_found(f"{name.removesuffix('_id')} {value}")
 
 
 def _parents(kind: Kind) -> Sequence[str]:

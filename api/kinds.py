@@ -53,7 +53,9 @@ class Meta(BaseModel):
 @dataclass(frozen=True, slots=True)
 class Kind:
     """`ids`: the fields that address one, beside its organisation; the last one names it in its
-    collection. `slashes`: its name may hold some. `reserved`: names that are addresses already."""
+    collection. `slashes`: its name may hold some. `reserved`: names that are addresses already.
+    `owner`: of a collection below something, whose entities say that this is there; left out: the
+    collection's own."""
 
     cls: type[Entity]
     path: str
@@ -61,6 +63,7 @@ class Kind:
     ids: Sequence[str]
     slashes: bool = False
     reserved: Sequence[str] = ()
+    owner: type[Entity] | None = None
     extras: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -89,7 +92,7 @@ VERSIONS = Kind(
     ("model_id", "model_version"),
     reserved=("search", "bulk"),
 )
-ALIASES = Kind(Alias, "/models/{model_id}/aliases/", "alias", ("model_id", "alias"))
+ALIASES = Kind(Alias, "/models/{model_id}/aliases/", "alias", ("model_id", "alias"), owner=Model)
 AB_TESTS = Kind(AbTest, "/ab-tests/", "A/B test", ("ab_test_id",), reserved=("discoveries",))
 SUITES = Kind(
     Suite,

@@ -49,6 +49,8 @@ def test_a_model_is_its_champion_else_the_newest_that_serves(client: TestClient)
     assert versions(client.get("/models/", params={"all_versions": True})) == ["1", "2"]
     assert versions(client.get("/models/small/versions/")) == ["1", "2"]
     assert client.get("/models/other/").status_code == 404
+    for below in ("versions", "aliases"):
+        assert client.get(f"/models/other/{below}/").json()["detail"] == "there is no model other"
 
 
 def test_without_clickhouse_what_was_measured_is_absent_with_the_reason(client: TestClient) -> None:
