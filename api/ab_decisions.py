@@ -24,7 +24,10 @@ SEND_TIMEOUT_S = 10.0
 class DecisionBody(BaseModel):
     """What a person decides. `winner`: an arm; null: none is better."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"winner": "new", "reason": "Cheaper, and not worse."}]},
+    )
 
     winner: Name | None = None
     reason: Annotated[

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from functools import partial
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi_offline import FastAPIOffline
@@ -31,8 +32,9 @@ def create_app(services: Services) -> FastAPI:
     api = Api.over(services)
     app.state.api = api
     # Also for endpoints that do not ask who calls: no route is open by mistake.
-    app.include_router(_all(), prefix=PREFIX, dependencies=[Depends(caller)])
-    handlers.install(app)
+    every = _all()
+    app.include_router(every, prefix=PREFIX, dependencies=[Depends(caller)])
+    handlers.install(app, partial(_methods_at, every))
     openapi.install(app)
     app.add_middleware(Edge, api=api, prefix=PREFIX)
     config = services.config
@@ -52,6 +54,13 @@ def _all() -> APIRouter:
     found = APIRouter()
     found.routes.extend(sorted(_routes(), key=_rank))
     return found
+
+
+def _methods_at(router: APIRouter, path: str) -> set[str]:
+    """The methods of all endpoints at the path."""
+    below = path.removeprefix(PREFIX)
+    at = (r for r in router.routes if isinstance(r, Route) and r.path_regex.match(below))
+    return {method for route in at for method in route.methods or ()}
 
 
 def _routes() -> Iterator[BaseRoute]:

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from queue import LifoQueue
 from typing import TypeVar
 
+import structlog
 from anyio import to_thread
 
 from sinks.clickhouse import ClickHouse
 from sinks.errors import Backpressure
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 WAIT_S = 10.0
 """For a connection that is free: longer, and the caller is asked to come back."""
@@ -29,6 +31,7 @@ class ClickHouses:
     async def ask(self, question: Callable[[ClickHouse], T]) -> T:
         """What `question` returns, called in a thread with a connection of its own.
 
+        What ClickHouse's client says of addresses and queries goes to the log, not to callers.
         Raises Backpressure (a 503 to the caller) when ClickHouse is away or all connections stay
         busy, SinkBroken when it refuses.
         """
@@ -39,6 +42,9 @@ class ClickHouses:
             raise Backpressure(text, 2.0) from error
         try:
             return await to_thread.run_sync(self._asked, question)
+        except Backpressure as error:
+            log.warning("a question was not answered", why=str(error))
+            raise Backpressure(str(error).partition(":")[0], error.retry_after_s) from error
         finally:
             self._turns.release()
 

@@ -24,6 +24,7 @@ from api.editing import (
     return_of,
     validated,
 )
+from api.examples import PATCHES
 from api.kinds import Input, Kind, fields_of, input_model, resource_model
 from api.listing import page, wanted_model
 from api.pages import Page
@@ -71,6 +72,8 @@ class Crud:
             now = api.services.clock()
             facts = scoped.deleted if wanted.deleted else scoped.facts
             found = [f for f in facts(kind.cls, wanted.org_id) if within(f, parents)]
+            if parents and not found and not wanted.deleted:
+                _demand_owner(kind, scoped, wanted.org_id, parents)
             shown, after = page(found, wanted, f"{kind.path}{parents}", now)
             body = page_body((api.renderer.body(f, principal, now) for f in shown), after)
             if wanted.deleted:
@@ -281,7 +284,10 @@ def patch_type(cls: type[Entity]) -> Any:
     text = "JSON Merge Patch: fields that are given replace, null sets the default, lists whole."
     fields = sorted(name for name in fields_of(cls) if name != "org_id")
     schema = {"propertyNames": {"enum": fields}}
-    return Annotated[dict[str, Any], Body(description=text, json_schema_extra=schema)]
+    shown = [dict(PATCHES[cls.kind])]
+    return Annotated[
+        dict[str, Any], Body(description=text, examples=shown, json_schema_extra=schema)
+    ]
 
 
 def key_of(kind: Kind, org_id: str, ids: dict[str, str]) -> str:
@@ -300,6 +306,14 @@ def found(kind: Kind, scoped: Scoped, key: str) -> RegistryFact:
 def within(fact: RegistryFact, parents: dict[str, str]) -> bool:
     """Whether the entity belongs to the collection at the path."""
     return all(getattr(fact.entity, name) == value for name, value in parents.items())
+
+
+def _demand_owner(kind: Kind, scoped: Scoped, org_id: str | None, parents: dict[str, str]) -> None:
+    """Raises Problem 404 when what a collection belongs to is not there for the caller."""
+    owners = scoped.facts(kind.owner or kind.cls, org_id)
+    if not any(within(fact, parents) for fact in owners):
+        name, value = list(parents.items())[-1]
+        raise not_found(f"{name.removesuffix('_id')} {value}")
 
 
 def _parents(kind: Kind) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""One body of each kind, as the documentation shows it."""
+"""One body of each kind, as the documentation shows it: each is taken as it stands."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +44,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "tags": ["team:search"],
         "owner": "ann",
     },
-    "alias": {"model_version": "2026-11", "ab_test_id": "small-2026-11"},
+    "alias": {"alias": "champion", "model_version": "2026-11", "ab_test_id": "small-2026-11"},
     "ab_test": {
         "ab_test_id": "small-2026-11",
         "capability": "chat",
@@ -87,4 +87,20 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "cases": 2,
         "fields": ["question", "answer"],
     },
+}
+
+PATCHES: Mapping[str, Mapping[str, Any]] = {
+    "organisation": {"promotion_requires_verdict": True},
+    "user": {"role": "viewer"},
+    "capability": {"description": "Writes and repairs programs."},
+    "model": {"status": "active", "tags": ["team:search"]},
+    "alias": {"model_version": "2026-11"},
+    "ab_test": {"status": "running"},
+    "policy": {"min_samples": 200},
+}
+"""One change of each kind."""
+
+REGISTRY_FILE: Mapping[str, Any] = {
+    "models": [{"org_id": "acme", **EXAMPLES["model"]}],
+    "policies": [{"org_id": "acme", **EXAMPLES["policy"]}],
 }

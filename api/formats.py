@@ -12,6 +12,7 @@ from fastapi import Depends, Header, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from api.accepts import preferred
 from api.problems import Problem
 
 Format = Literal["json", "csv", "arrow"]
@@ -20,7 +21,6 @@ MEDIA: Mapping[Format, str] = {
     "csv": "text/csv",
     "arrow": "application/vnd.apache.arrow.stream",
 }
-ANYTHING = ("*/*", "application/*", "")
 _ARROW = {
     str: pa.string(),
     int: pa.int64(),
@@ -36,14 +36,10 @@ async def wanted(
     """The format to answer in. Raises Problem 406 when none of those accepted is ours."""
     if format is not None:
         return format
-    for part in accept.split(","):
-        media = part.partition(";")[0].strip().lower()
-        if media in ANYTHING:
-            return "json"
-        for name, ours in MEDIA.items():
-            if media in (ours, "text/*") and not (media == "text/*" and name != "csv"):
-                return name
-    raise Problem(406, "not-acceptable", f"this is given as {', '.join(MEDIA.values())}")
+    media = preferred(accept, tuple(MEDIA.values()))
+    if media is None:
+        raise Problem(406, "not-acceptable", f"this is given as {', '.join(MEDIA.values())}")
+    return next(name for name, ours in MEDIA.items() if ours == media)
 
 
 Wanted = Annotated[Format, Depends(wanted)]

@@ -1,6 +1,6 @@
 """What other packages and libraries raise, as problems. The only such mapping."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import structlog
@@ -40,10 +40,19 @@ VIEW_RETRY_S = 5.0
 REPLAY_RETRY_S = 5.0
 
 
-def install(app: FastAPI) -> None:
-    """Makes every error of the app a problem."""
+def install(app: FastAPI, methods_at: Callable[[str], Collection[str]]) -> None:
+    """Makes every error of the app a problem. `methods_at`: what a path can be asked with."""
+
+    async def http(request: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        methods = methods_at(request.scope["path"]) if problem.status == 405 else ()
+        if methods:  # the library names those of one endpoint only
+            problem.headers["Allow"] = ", ".join(sorted(methods))
+        return response(problem)
+
     for cls, problem in _PROBLEMS.items():
         app.add_exception_handler(cls, _handler(problem))
+    app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, _handler(_bug))
 
 
@@ -71,6 +80,9 @@ def _http(error: HTTPException) -> Problem:
 
 
 def _validation(error: RequestValidationError) -> Problem:
+    if isinstance(error.body, bytes):  # else it has been parsed as JSON
+        text = "the body was not read: send it as JSON, with Content-Type: application/json"
+        return Problem(415, "unsupported-media-type", text)
     found = [FieldError(_where(detail), _text(detail)) for detail in error.errors()]
     if any(detail["type"] == "json_invalid" for detail in error.errors()):
         detail = error.errors()[0]

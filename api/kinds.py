@@ -22,7 +22,6 @@ from schemas.entities import (
     User,
 )
 from schemas.suites import Dataset, Suite
-from schemas.types import Name
 
 READ_ONLY = ("meta", "status_now", "aliases", "measured")
 """What answers hold beside the entity; ignored in bodies, so that an answer can be sent back."""
@@ -54,7 +53,9 @@ class Meta(BaseModel):
 @dataclass(frozen=True, slots=True)
 class Kind:
     """`ids`: the fields that address one, beside its organisation; the last one names it in its
-    collection. `slashes`: its name may hold some. `reserved`: names that are addresses already."""
+    collection. `slashes`: its name may hold some. `reserved`: names that are addresses already.
+    `owner`: of a collection below something, whose entities say that this is there; left out: the
+    collection's own."""
 
     cls: type[Entity]
     path: str
@@ -62,6 +63,7 @@ class Kind:
     ids: Sequence[str]
     slashes: bool = False
     reserved: Sequence[str] = ()
+    owner: type[Entity] | None = None
     extras: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -90,7 +92,7 @@ VERSIONS = Kind(
     ("model_id", "model_version"),
     reserved=("search", "bulk"),
 )
-ALIASES = Kind(Alias, "/models/{model_id}/aliases/", "alias", ("model_id", "alias"))
+ALIASES = Kind(Alias, "/models/{model_id}/aliases/", "alias", ("model_id", "alias"), owner=Model)
 AB_TESTS = Kind(AbTest, "/ab-tests/", "A/B test", ("ab_test_id",), reserved=("discoveries",))
 SUITES = Kind(
     Suite,
@@ -121,7 +123,7 @@ def input_model(cls: type[Entity], optional: Sequence[str], suffix: str) -> type
     fields = fields_of(cls)
     for name in optional:
         text = "As the address says." if name != "org_id" else "The caller's organisation."
-        fields[name] = (Name | None, Field(None, description=text))
+        fields[name] = (fields[name][0] | None, Field(None, description=text))
     made: type[Input] = create_model(
         f"{cls.__name__}{suffix}",
         __base__=Input,

@@ -70,7 +70,7 @@ class Measurements:
         try:
             rows = await self._clickhouse.ask(question)
         except (Backpressure, SinkBroken) as error:
-            return Known(now, {}, str(error))
+            return Known(now, {}, str(error).partition(":")[0])
         found: dict[VersionName, list[Measured]] = {}
         for row in rows:
             found.setdefault((row.model_id, row.model_version), []).append(row)

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra import configuration, logs
+from infra.tables import whole
 
 registry_app = typer.Typer(help="Models, A/B tests and selection policies.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True)
@@ -108,7 +109,10 @@ def keys_list(
     from infra.keys import listed
 
     logs.configure("ERROR")
-    table = Table("key", "organisation", "role", "name", "user", "state", "expires", "last used")
+    table = whole(
+        Table("key", "organisation", "role", "name", "user", "state", "expires", "last used"),
+        *("key", "role", "expires"),
+    )
     for row in listed(configuration.read(), org):
         key = row.key
         table.add_row(

@@ -9,7 +9,6 @@ for 0, -(i + OFFSET) for x < 0. ClickHouse computes the same keys and values (se
 """
 
 import math
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +18,7 @@ RELATIVE_ERROR = 0.01
 GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 OFFSET = 40_000
 """Larger than any |i|: log_gamma of the smallest and largest double are about -37,300, 35,500."""
+LARGEST = float(np.finfo(np.float64).max)
 _INVERSE_LOG_GAMMA = 1 / math.log(GAMMA)
 
 Ints = npt.NDArray[np.int32]
@@ -57,7 +57,7 @@ def ends_of(key: int) -> tuple[float, float]:
 def _power(index: int) -> float:
     """gamma ** index; the largest double where it exceeds that, since no value does."""
     log_value = index * math.log(GAMMA)
-    return math.exp(log_value) if log_value < 709.78 else sys.float_info.max
+    return math.exp(log_value) if log_value < 709.78 else LARGEST
 
 
 def quantile(bins: Sequence[int], counts: Sequence[int], q: float) -> float | None:

@@ -53,7 +53,7 @@ def authorise(principal: Principal, action: Action, org_id: str) -> Denied | Non
         return Denied(f"{principal.name} belongs to another organisation", hidden=True)
     if action not in MAY[principal.role]:
         able = next(role for role, actions in MAY.items() if action in actions)
-        return Denied(f"a {principal.role} may not {action}: it takes the role {able}")
+        return Denied(f"{principal.role}s may not {action}: it takes the role {able}")
     return None
 
 
@@ -66,7 +66,7 @@ def may_grant(principal: Principal, role: AccessRole) -> Denied | None:
     """Nobody hands out more than they have. None: allowed."""
     if set(MAY[role]) <= set(MAY[principal.role]):
         return None
-    return Denied(f"a {principal.role} cannot make somebody {role}")
+    return Denied(f"{principal.role}s cannot make somebody {role}")
 
 
 def may_see(principal: Principal, entity: Entity) -> bool:

@@ -44,7 +44,7 @@ LOOK_S = 0.3
 HEARTBEAT_S = 15
 PROGRESS = tuple(ProgressBody.model_fields)
 RunId = Annotated[str, Path(min_length=1, max_length=256, description="The run_id.")]
-ANOTHER = Body(description="For resume and retry: a new budget.")
+ANOTHER = Body(description="For resume and retry: a new budget.", examples=[{}])
 
 
 def engine(api: Api) -> Evaluations:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Literal
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -15,10 +15,12 @@ from agents.evaluation.suites.judge import judge_with
 from agents.registry.apply import plan
 from agents.registry.export import export, to_json, to_yaml
 from agents.registry.file import LISTS, RegistryFile, parse
+from api.accepts import preferred
 from api.access import Caller, Reads, TheApi
 from api.conditions import effects
 from api.crud import add_route
 from api.editing import REPLAY, TheEdit
+from api.examples import REGISTRY_FILE
 from api.problems import Problem
 from api.render import json_response
 from schemas.entities import Model
@@ -26,6 +28,7 @@ from schemas.suites import Dataset, Suite
 from streams.registry_view import RegistrySnapshot
 
 router = APIRouter()
+FORMATS = {"yaml": "application/yaml", "json": "application/json"}
 LARGEST_BYTES = 512 * 1024
 """A command holds about twice as much; reading YAML is slow."""
 
@@ -50,14 +53,19 @@ async def export_registry(
     principal: Caller,
     scoped: Reads,
     org_id: Annotated[str | None, Query(max_length=256, description="For operators.")] = None,
-    format: Annotated[Literal["yaml", "json"], Query()] = "yaml",
+    format: Annotated[
+        Literal["yaml", "json"] | None, Query(description="Goes before the Accept header.")
+    ] = None,
+    accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> Response:
-    """What the caller sees of its organisation, in the form that import takes. Without API keys."""
+    """What the caller sees of its organisation, in the form that import takes. Without API keys.
+    YAML, unless JSON is asked for."""
     own = org_id if principal.role == "operator" else principal.org_id
     document = export(_seen(scoped, own), own)
-    if format == "json":
-        return Response(to_json(document), media_type="application/json")
-    return Response(to_yaml(document), media_type="application/yaml")
+    media_type = FORMATS[format] if format else preferred(accept, tuple(FORMATS.values()))
+    if media_type == FORMATS["json"]:
+        return Response(to_json(document), media_type=media_type)
+    return Response(to_yaml(document), media_type=FORMATS["yaml"])
 
 
 async def import_registry(
@@ -121,9 +129,10 @@ def _known_models(scoped: Scoped) -> frozenset[tuple[str, str]]:
     return frozenset((m.org_id, m.model_id) for m in found if isinstance(m, Model))
 
 
-FILE = {"schema": {"type": "string"}, "example": "models:\n- org_id: acme\n  model_id: small\n"}
+FILE = {"schema": {"type": "string"}, "example": to_yaml(dict(REGISTRY_FILE))}
 LISTS_BODY = {
-    "schema": {"type": "object", "properties": {name: {"type": "array"} for name in LISTS}}
+    "schema": {"type": "object", "properties": {name: {"type": "array"} for name in LISTS}},
+    "example": dict(REGISTRY_FILE),
 }
 add_route(
     router,

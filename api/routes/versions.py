@@ -8,7 +8,6 @@ from agents.registry.rules import CHAMPION
 from api.access import Addressed, Caller, Org, Reads, TheApi
 from api.crud import Crud, add_route
 from api.editing import TheEdit, replacement
-from api.examples import EXAMPLES
 from api.kinds import ALIASES, VERSIONS
 from api.model_view import model_page
 from api.routes.models import ONE, TAG, ModelId, ModelPage, chosen
@@ -26,7 +25,10 @@ class Promotion(BaseModel):
     """Which version becomes champion, and the A/B test whose verdict speaks for it."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [dict(EXAMPLES["alias"])]}
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"model_version": "2026-11", "ab_test_id": "small-2026-11"}]
+        },
     )
 
     model_version: Name

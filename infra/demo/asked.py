@@ -83,7 +83,8 @@ def sound(found: Health | NoEstimate) -> tuple[str, ...]:
         for each in found.over_time
         if each.sign != "not_enough_data"
     ]
-    return (HEADLINES[found.sign], found.units_in_several_arms.text, *lasting)
+    traffic = f"traffic: {found.split.text}"
+    return (HEADLINES[found.sign], found.units_in_several_arms.text, traffic, *lasting)
 
 
 def by_methods(test: AbTest, found: MethodsBody) -> tuple[str, ...]:

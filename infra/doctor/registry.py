@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import httpx
 
+from agents.policy.capabilities import Match, Requirement, Vocabulary, match
 from infra.configuration import hidden
 from infra.doctor.finding import Finding, counted, hint, ok, problem
 from infra.errors import NotReachable, OperatorError
 from infra.settings import Settings
 from infra.workers import catalog, kafka_config
-from schemas.entities import AbTest, Model, SelectionPolicy
+from schemas.entities import AbTest, Model, ModelCapability, SelectionPolicy
 from schemas.wire import Codec
 from streams.registry_view import RegistrySnapshot, RegistryView
 
@@ -64,13 +65,18 @@ def judge(snapshot: RegistrySnapshot) -> Iterator[Finding]:
                     APPLY,
                 )
     for policy in policies:
-        yield from _policy(policy, models)
+        words = [c for c in snapshot.entities(ModelCapability) if c.org_id == policy.org_id]
+        yield from _policy(policy, models, {c.capability: c for c in words})
 
 
-def _policy(policy: SelectionPolicy, models: list[Model]) -> Iterator[Finding]:
+def _policy(
+    policy: SelectionPolicy, models: list[Model], vocabulary: Vocabulary
+) -> Iterator[Finding]:
     name = f"policy {policy.org_id}/{policy.capability}"
     own = [m for m in models if m.org_id == policy.org_id]
-    if not any(policy.capability in m.capabilities and m.status == "active" for m in own):
+    wanted = Requirement(policy.capability)
+    able = [m for m in own if isinstance(match(m, wanted, vocabulary), Match)]
+    if not any(m.status == "active" for m in able):
         yield problem(
             "registry",
             f"{name}: no active model has that capability",

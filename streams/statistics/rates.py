@@ -84,7 +84,10 @@ def wilson(rate: Rate, z: float) -> tuple[float, float]:
     center = p + z * z / (2 * n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    return max((center - half) / scale, 0.0), min((center + half) / scale, 1.0)
+    # At an end both terms are equal but for their rounding.
+    lower = 0.0 if rate.ones == 0 else max((center - half) / scale, 0.0)
+    upper = 1.0 if rate.ones == n else min((center + half) / scale, 1.0)
+    return lower, upper
 
 
 def chi_square(rates: Sequence[Rate]) -> float | NoEstimate:

@@ -59,6 +59,9 @@ def test_keys_are_made_listed_and_revoked(settings: Settings) -> None:
             ("first", "active"),
         ]
         assert [r.key.role for r in listed(settings, "acme")] == ["editor"]
+        shown = printed(settings, "keys", "list")
+        assert key_id in shown, "what revoke takes is shown whole, however narrow the page"
+        assert made.entity.key_id in shown
         assert revoke(settings, token).key_id == key_id
         assert revoke(settings, key_id).key_id == key_id
         view.catch_up(30)

@@ -19,7 +19,7 @@ instrumentations still send those:
 | input_tokens | gen_ai.usage.input_tokens, gen_ai.usage.prompt_tokens |
 | output_tokens | gen_ai.usage.output_tokens, gen_ai.usage.completion_tokens |
 | cached_input_tokens | gen_ai.usage.cache_read.input_tokens |
-| error_type | error.type, or "error" when the span's status is an error |
+| error_type | error.type; else, at an error status, the last recorded exception.type or "error" |
 | ab_test_id, arm | rheostat.*, feature_flag.key and feature_flag.result.variant (see `flags`) |
 | selection_id, propensity, quality, cost_usd | rheostat.* of that name |
 
@@ -173,9 +173,11 @@ def _tokens(found: Mapping[str, Any], *names: str) -> Any:
 
 
 def _error(span: ReadableSpan, found: Mapping[str, Any]) -> str | None:
-    failed = "error" if span.status.status_code is StatusCode.ERROR else None
     named = found.get("error.type")
-    return str(named) if named else failed
+    if not named and span.status.status_code is StatusCode.ERROR:
+        raised = [e.attributes for e in span.events if e.name == "exception" and e.attributes]
+        named = (raised[-1].get("exception.type") if raised else None) or "error"
+    return str(named) if named else None
 
 
 def _first(*values: Any) -> Any:

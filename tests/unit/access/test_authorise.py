@@ -43,7 +43,7 @@ def test_strangers_are_hidden_from_and_operators_are_everywhere() -> None:
                 assert denied is not None
                 assert denied.hidden
     assert authorise(who("viewer"), "write", "acme") == Denied(
-        "a viewer may not write: it takes the role editor"
+        "viewers may not write: it takes the role editor"
     )
 
 

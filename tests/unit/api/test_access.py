@@ -84,7 +84,18 @@ def test_every_error_is_a_problem() -> None:
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["status"] == status
+    assert client.put("/policies/").headers["allow"] == "GET, POST"
+    assert client.post("/policies/chat/").headers["allow"] == "DELETE, GET, PATCH, PUT"
     assert root.get(f"{PREFIX}/me").status_code == 401, "a missing slash changes nothing"
+
+
+@pytest.mark.parametrize("sent_as", [None, "application/x-www-form-urlencoded", "text/plain"])
+def test_json_that_is_not_called_json_is_told_what_to_call_it(sent_as: str | None) -> None:
+    client = Api().client("editor")
+    headers = {} if sent_as is None else {"Content-Type": sent_as}
+    answer = client.post("/policies/", content=b'{"capability": "chat"}', headers=headers)
+    assert answer.status_code == 415
+    assert "Content-Type: application/json" in answer.json()["detail"]
 
 
 def test_who_asks_too_often_is_told_when_to_come_back() -> None:

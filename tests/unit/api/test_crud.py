@@ -78,6 +78,9 @@ def test_a_name_with_slashes_and_one_with_signs_are_addresses(client: TestClient
         client.post("/policies/", json={"capability": name})
         assert client.get(f"/policies/{address}/").json()["capability"] == name
         assert client.get(f"/policies/{address}").json()["capability"] == name
+        shown = client.get(f"/policies/{address}/").json()
+        assert client.put(f"/policies/{address}/", json=shown).status_code == 200
+        assert client.patch(f"/policies/{address}/", json={"min_samples": 9}).status_code == 200
 
 
 def test_of_two_that_saw_the_same_version_the_second_is_told(client: TestClient) -> None:

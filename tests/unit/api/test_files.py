@@ -29,6 +29,8 @@ def test_what_is_exported_can_be_imported_and_changes_nothing() -> None:
         assert "secret_sha256" not in text
         done = put(admin, text).json()
         assert {item["outcome"] for item in done["items"]} == {"unchanged"}
+    as_json = admin.get("/registry/export/", headers={"Accept": "application/json"})
+    assert as_json.json().keys() == {"models", "ab_tests", "policies"}
     changed = admin.get("/registry/export/").text.replace("name: Small", "name: Large")
     dry = put(admin, changed, params={"dry_run": True}).json()
     assert [i["outcome"] for i in dry["items"] if i["key"] == MODEL.key] == ["updated"]

@@ -49,12 +49,16 @@ def test_a_model_is_its_champion_else_the_newest_that_serves(client: TestClient)
     assert versions(client.get("/models/", params={"all_versions": True})) == ["1", "2"]
     assert versions(client.get("/models/small/versions/")) == ["1", "2"]
     assert client.get("/models/other/").status_code == 404
+    for below in ("versions", "aliases"):
+        assert client.get(f"/models/other/{below}/").json()["detail"] == "there is no model other"
 
 
 def test_without_clickhouse_what_was_measured_is_absent_with_the_reason(client: TestClient) -> None:
     found = client.get("/models/small/").json()["measured"]
     assert found["capabilities"] == []
-    assert "ClickHouse does not answer" in found["absent_because"]
+    assert found["absent_because"] == "ClickHouse does not answer"
+    away = client.get("/verdicts/")
+    assert (away.status_code, away.json()["detail"]) == (503, "ClickHouse does not answer")
 
 
 def test_an_answer_can_be_changed_and_sent_back(client: TestClient) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -111,9 +111,11 @@ def test_errors_count_for_the_version_that_answered_last() -> None:
         started = tracer.start_span("chat", attributes=CALL)
         started.set_status(Status(StatusCode.ERROR))
         started.end()
+        with suppress(TimeoutError), tracer.start_as_current_span("chat", attributes=CALL):
+            raise TimeoutError("the model took too long")
     events = producer.events()
-    assert [e["error_type"] for e in events] == ["timeout", None, "429", "error"]
-    assert [e["model_version"] for e in events] == [UNVERSIONED, *["gpt-4o-2024-08-06"] * 3]
+    assert [e["error_type"] for e in events] == ["timeout", None, "429", "error", "TimeoutError"]
+    assert [e["model_version"] for e in events] == [UNVERSIONED, *["gpt-4o-2024-08-06"] * 4]
 
 
 def test_a_serving_block_says_who_and_why() -> None:

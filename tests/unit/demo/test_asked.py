@@ -48,6 +48,7 @@ def said(*rows: MethodRow, **more: Any) -> tuple[str, ...]:
         "alpha": 0.05,
         "as_of": datetime.now(UTC),
         "warnings": (),
+        "group_sequential": (),
     }
     return asked.by_methods(TEST, MethodsBody(**{**body, "rows": rows, **more}))
 
@@ -86,7 +87,7 @@ def test_an_unknown_health_says_why() -> None:
 
 
 def test_without_a_difference_to_find_there_is_no_plan() -> None:
-    nothing = (None,) * 7
+    nothing = (None,) * 10
     plan = Plan("new", "quality", 700, None, None, *nothing, 0.8, "no spread yet")
     assert asked.to_find(plan) == "quality, new: no spread yet"
 

@@ -15,7 +15,16 @@ from infra.doctor.checks import CHECKS
 from infra.doctor.clickhouse import expected
 from infra.doctor.finding import Level
 from infra.settings import Settings
-from schemas.entities import AbTest, Arm, Entity, MetricGoal, Model, Price, SelectionPolicy
+from schemas.entities import (
+    AbTest,
+    Arm,
+    Entity,
+    MetricGoal,
+    Model,
+    ModelCapability,
+    Price,
+    SelectionPolicy,
+)
 from schemas.records import RegistryFact
 from sinks.tables import TABLES
 from streams.registry_view import RegistrySnapshot
@@ -51,6 +60,14 @@ def test_every_check_has_a_name_of_its_own_and_known_needs() -> None:
 
 def test_a_registry_that_fits_together() -> None:
     assert judged(MODEL, POLICY, TEST) == []
+
+
+def test_who_masters_a_capability_serves_those_below_it() -> None:
+    words = ModelCapability("acme", "chat"), ModelCapability("acme", "chat/law", parent="chat")
+    below = replace(POLICY, capability="chat/law")
+    assert judged(MODEL, below, *words) == []
+    strict = replace(words[1], required_features=("tools",))
+    assert any("no active model has that" in what for _, what in judged(MODEL, below, strict))
 
 
 @pytest.mark.parametrize(

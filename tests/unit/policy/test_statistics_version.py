@@ -23,7 +23,7 @@ from streams.statistics.clusters import UnitSums
 from streams.statistics.version import VERSION
 from tests.support.trials import TEST, calls, goal, rows
 
-KEPT = Path(__file__).parents[2] / "fixtures" / "statistics" / "verdicts.json"
+KEPT = Path(__file__).parents[2] / "fixtures" / "verdicts.json"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SAID = ("status", "winner", "recommendation", "srm_p_value", "comparisons", "pairs", "beliefs")
 LAST_DIGITS = 1e-7

@@ -73,6 +73,13 @@ def test_chi_square_is_scipys_and_the_square_of_z() -> None:
     assert chi_square(rates[:2]) == pytest.approx(pair.p_value, rel=EXACT)
 
 
+@pytest.mark.parametrize("n", [10, 296, 337, 2000])
+def test_wilson_ends_exactly_at_the_ends(n: int) -> None:
+    z = float(stats.norm.isf(0.025))
+    assert wilson(Rate(n, 0), z)[0] == 0.0
+    assert wilson(Rate(n, n), z)[1] == 1.0
+
+
 @pytest.mark.parametrize(("ones", "n"), [(0, 10), (3, 10), (10, 10), (512, 2000)])
 def test_wilson_is_statsmodels(ones: int, n: int) -> None:
     expected = proportion.proportion_confint(ones, n, 0.05, method="wilson")
