@@ -19,7 +19,7 @@ demo: install
 
 ## make test    every test, on a real broker and the real ClickHouse engine started by the tests
 test: install
-	$(BIN)/python -m pytest -m "not chaos and not llama" -q -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -m "not chaos and not llama" -q -rR -n $(TEST_PROCESSES) --dist loadfile
 
 ## make check   ruff, mypy --strict (the client as Python 3.10 too), import arrows
 check: install

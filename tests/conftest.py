@@ -17,6 +17,10 @@ from infra.settings import Settings
 from tests.support.servers import ClickHouseServer, Kafka, free_port, wait_http
 
 MARKS = ("integration", "chaos")
+OUT_OF_TIME = ("TooSlow", "Timeout", "[Tt]imed out", "Unavailable", "NotReady", "PortTaken")
+"""What integration tests may end in on a machine that has too much to do: they are tried once more,
+and the summary names them. A test that finds a wrong number is never tried again, nor is any in
+`make chaos`."""
 # Not the pretty traceback, which walks through variables that other threads are changing.
 structlog.configure(
     processors=[
@@ -24,6 +28,15 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets integration tests that ran out of time try once more."""
+    for item in items:
+        if item.get_closest_marker("integration") and not item.get_closest_marker("chaos"):
+            item.add_marker(
+                pytest.mark.flaky(reruns=1, reruns_delay=2, only_rerun=list(OUT_OF_TIME))
+            )
 
 
 @pytest.fixture(autouse=True)

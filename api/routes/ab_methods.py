@@ -15,7 +15,7 @@ from streams.statistics.estimates import NoEstimate
 router = APIRouter()
 
 
-@router.get(f"{ONE}methods/", tags=[TAG])
+@router.get(f"{ONE}methods/", summary="What other methods say", tags=[TAG])
 async def methods_of(
     ab_test_id: TestId,
     org_id: Org,

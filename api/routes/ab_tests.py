@@ -125,7 +125,7 @@ async def _over_time(held: Services, test: AbTest, count: int) -> list[AbVerdict
     )
 
 
-@router.get(f"{ONE}results/", tags=[TAG])
+@router.get(f"{ONE}results/", summary="Results and health", tags=[TAG])
 async def results(
     ab_test_id: TestId,
     org_id: Org,
@@ -168,7 +168,7 @@ async def results(
     )
 
 
-@router.post(f"{ONE}decide/", tags=[TAG])
+@router.post(f"{ONE}decide/", summary="Decide as a person", tags=[TAG])
 async def decide(
     ab_test_id: TestId,
     org_id: Org,
@@ -202,7 +202,7 @@ async def decide(
     return verdict
 
 
-@router.get(f"{ONE}timeline/", tags=[TAG])
+@router.get(f"{ONE}timeline/", summary="The interval over time", tags=[TAG])
 async def timeline(
     ab_test_id: TestId,
     org_id: Org,
@@ -225,7 +225,7 @@ async def timeline(
     return TimelineBody(ab_test_id=ab_test_id, metric=named, points=shown)
 
 
-@router.get(f"{ONE}plan/", tags=[TAG])
+@router.get(f"{ONE}plan/", summary="What it still takes", tags=[TAG])
 async def plan_of(
     ab_test_id: TestId,
     org_id: Org,
@@ -242,7 +242,7 @@ async def plan_of(
     return PlanBody(ab_test_id=ab_test_id, planned_n=test.planned_n, power=power, plans=plans)
 
 
-@router.get(f"{ONE}counterfactual/", tags=[TAG])
+@router.get(f"{ONE}counterfactual/", summary="What other weights would have given", tags=[TAG])
 async def counterfactual_of(
     ab_test_id: TestId,
     org_id: Org,
@@ -271,6 +271,7 @@ async def counterfactual_of(
 
 @router.get(
     f"{ONE}export/",
+    summary="Verdicts over time as CSV",
     tags=[TAG],
     response_class=Response,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},

@@ -18,7 +18,7 @@ class Me(BaseModel):
     user_id: str | None
 
 
-@router.get("/me/")
+@router.get("/me/", summary="Who is asking")
 async def me(principal: Caller) -> Me:
     """Who the key or token belongs to, and what it may do."""
     return Me(

@@ -98,9 +98,14 @@ def wait_http(url: str, timeout_s: float = 30.0) -> None:
     wait_until(answers, timeout_s, f"{url} did not answer")
 
 
+class TooSlow(AssertionError):
+    """A condition that did not come true in time."""
+
+
 def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0, what: str = "") -> None:
-    """Returns when the condition holds; fails the test when it does not in time."""
+    """Returns when the condition holds; fails the test with TooSlow when it does not in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, what or "the condition did not come true in time"
+        if time.monotonic() >= deadline:
+            raise TooSlow(what or "the condition did not come true in time")
         time.sleep(0.05)
