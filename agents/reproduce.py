@@ -65,6 +65,13 @@ class Reproduction:
     again: AbVerdict | None
 
     @property
+    def read(self) -> str:
+        """What it came out of, in words."""
+        if self.source == "log":
+            return f"{self.messages} messages of the log"
+        return "the panes in ClickHouse"
+
+    @property
     def same(self) -> bool:
         """Whether the verdict was computed again, and nothing differs."""
         return self.again is not None and not self.differences

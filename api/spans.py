@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from api.problems import invalid
-from sinks.metric_points import HOUR_S, PANE_S, Resolution, resolution
+from sinks.metric_points import DAY_S, HOUR_S, PANE_S, Resolution, resolution
 
-DAY_S = 86_400
 DEFAULT_SPAN = timedelta(days=1)
 POINTS_MAX = 5_000
 DEFAULT_POINTS = 120

@@ -132,15 +132,11 @@ def reproduction_lines(found: Known, result: Reproduction) -> Iterator[Renderabl
     if result.again is None:
         yield Text(f"{name}: the verdict could not be computed again.", "bold red")
         return
-    if result.source == "log":
-        read = f"{result.messages} messages of the log"
-    else:
-        read = "the panes in ClickHouse"
     if result.same:
-        yield Text(f"{name}: the same verdict comes out of {read}.", "bold green")
+        yield Text(f"{name}: the same verdict comes out of {result.read}.", "bold green")
         yield Text(f"{result.again.recommendation}: {result.again.reason}")
         return
-    yield Text(f"{name}: {len(result.differences)} fields differ, from {read}:", "bold red")
+    yield Text(f"{name}: {len(result.differences)} fields differ, from {result.read}:", "bold red")
     for each in result.differences[:DIFFERENCES_MAX]:
         yield Text(f"  {each.field}: stored {each.stored!r}, again {each.again!r}")
 

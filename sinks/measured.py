@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sinks.clickhouse import ClickHouse
-
-FINE_S = 86_400
-"""Spans up to this long are read from panes (10 s), longer ones from hours."""
+from sinks.metric_points import FINE_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from sinks.clickhouse import ClickHouse
+from sinks.metric_points import PANE_S
 
 TIMEOUT_S = 10
-PANE_S = 10
 
 
 class Population(NamedTuple):

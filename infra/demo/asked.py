@@ -146,7 +146,6 @@ def again_the_same(found: Reproduction) -> str:
     """What came out when the verdict was computed again."""
     if found.again is None:
         return f"not computed again: {'; '.join(found.notes)}"
-    read = "the panes" if found.source != "log" else f"{found.messages} messages of the log"
     if found.same:
-        return f"yes: the same verdict comes out of {read}"
-    return f"no: {len(found.differences)} fields differ, from {read}"
+        return f"yes: the same verdict comes out of {found.read}"
+    return f"no: {len(found.differences)} fields differ, from {found.read}"
